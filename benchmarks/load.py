@@ -1,0 +1,161 @@
+"""Compiles the load generator and drives one run of it against one server."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import PIPE
+from typing import Any
+
+import attrs
+import msgspec
+import trio
+
+from .jobs import Job, Mode
+from .processes import cpu_seconds, memory_bytes
+
+SOURCE = Path(__file__).with_name("load.c")
+
+# Opening the connections, the first message and the drain have deadlines of their own in load.c, 60, 10 and 2 s.
+PREPARATION_SECONDS = 80
+
+
+class LoadError(Exception):
+    """A run that gives no result, with a sentence that says why."""
+
+
+@attrs.frozen
+class Sample:
+    """What one run found out."""
+
+    rate: float | None = None
+    """Messages received, or clients served, per second."""
+
+    p50_us: float | None = None
+    p99_us: float | None = None
+    cpu_us: float | None = None
+    """Processor time of the server per message or client, in microseconds."""
+
+    server_busy: float | None = None
+    """The part of the time in which the server had its core."""
+
+    generator_busy: float | None = None
+    """The same for the load generator. Near 1 it may be what limits the rate."""
+
+    connection_bytes: float | None = None
+    """Resident memory of the server per idle connection."""
+
+    missing: int = 0
+    """Messages that had not come back two seconds after the end."""
+
+
+def find_compiler() -> str | None:
+    """Return the C compiler to use, if there is one."""
+    candidates = (os.environ.get("CC"), "cc", "gcc", "clang")
+    return next((path for name in candidates if name and (path := shutil.which(name))), None)
+
+
+def compile_generator(directory: Path) -> Path:
+    """Compile the load generator into a directory and return the program.
+
+    Raises:
+        LoadError: There is no C compiler, or it is not satisfied.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        raise LoadError("The load generator is written in C: install a C compiler (cc, gcc or clang), or set CC.")
+    program = directory / "load"
+    command = [compiler, "-O2", "-o", str(program), str(SOURCE)]
+    compiled = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if compiled.returncode:
+        raise LoadError(f"{compiler} cannot compile {SOURCE.name}:\n{compiled.stderr.strip()}")
+    return program
+
+
+class Generator:
+    """One run of the load generator: its lines of JSON, read phase by phase."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self._buffer = b""
+
+    async def phase(self, name: str) -> dict[str, Any]:
+        """Wait for the line of a phase and return it, passing over the lines before it."""
+        while True:
+            event: dict[str, Any] = msgspec.json.decode(await self._line())
+            if event["phase"] == "error":
+                raise LoadError(event["message"])
+            if event["phase"] == name:
+                return event
+
+    async def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        while b"\n" not in self._buffer:
+            data = await self._process.stdout.receive_some()
+            if not data:
+                raise LoadError(f"the load generator ended with exit code {await self._process.wait()}")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+
+@asynccontextmanager
+async def open_generator(command: list[str], core: int) -> AsyncIterator[Generator]:
+    """Start the load generator on one core; it is killed at the end of the block."""
+    process = await trio.lowlevel.open_process(command, stdin=PIPE, stdout=PIPE)
+    os.sched_setaffinity(process.pid, {core})
+    try:
+        yield Generator(process)
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):  # a killed process ends at once
+            await process.wait()
+
+
+async def run_load(program: Path, core: int, job: Job, *, pid: int, port: int, seconds: float) -> Sample:
+    """Put a server under load and return what was measured.
+
+    Args:
+        program: The compiled load generator.
+        core: Where it runs.
+        job: What it does.
+        pid: The server's process, whose processor time and memory are watched.
+        port: Where the server listens.
+        seconds: How long to measure, after a warm-up of a quarter of it.
+
+    Raises:
+        LoadError: The server refused, closed, answered with wrong bytes, or nothing happened in time.
+    """
+    numbers = (port, job.path, job.connections, job.size, job.depth, seconds, seconds / 4)
+    command = [str(program), job.mode.value, *map(str, numbers)]
+    budget = PREPARATION_SECONDS + 2 * seconds
+    memory_before = memory_bytes(pid)
+    with trio.move_on_after(budget):
+        async with open_generator(command, core) as generator:
+            if job.mode is Mode.IDLE:
+                await generator.phase("connected")
+                memory = memory_bytes(pid) - memory_before
+                return Sample(connection_bytes=memory / job.connections)
+            await generator.phase("measuring")
+            cpu_before = cpu_seconds(pid)
+            await generator.phase("measured")
+            cpu = cpu_seconds(pid) - cpu_before
+            return _sample(await generator.phase("result"), cpu)
+    raise LoadError(f"nothing came of it within {budget:.0f} seconds")
+
+
+def _sample(result: dict[str, Any], cpu: float) -> Sample:
+    count, elapsed = result["count"], result["seconds"]
+    if not count:
+        raise LoadError("not a single message came back while it was measured")
+    return Sample(
+        rate=count / elapsed,
+        p50_us=result["p50_us"],
+        p99_us=result["p99_us"],
+        cpu_us=cpu / count * 1e6,
+        server_busy=cpu / elapsed,
+        generator_busy=result["cpu_seconds"] / elapsed,
+        missing=result["missing"],
+    )

@@ -1,0 +1,215 @@
+"""Turns measurements into medians and ratios, a table to read and JSON to keep."""
+
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .comparison import Measurement
+from .jobs import Job, Mode
+from .load import Sample
+from .servers import Peer
+
+# A generator that is busier than this may be what limits the rate.
+GENERATOR_LIMIT = 0.95
+
+# A server that had less of its core than this, with work waiting all the time, had to share it.
+SERVER_LIMIT = 0.9
+
+PACKAGES = (
+    "wsframework trio hypercorn starlette uvicorn uvloop websockets wsproto trio-websocket picows granian socketify"
+).split()
+
+
+@attrs.frozen
+class Row:
+    """One peer at one job: the medians of its rounds."""
+
+    job: str
+    peer: str
+    median: Sample | None
+    ratio: float | None = None
+    """How many times as good the baseline is: as fast, or as small for memory. The median of the rounds' ratios."""
+
+    cpu_ratio: float | None = None
+    """How many times as much processor time a message costs as on the baseline."""
+
+    spread: float | None = None
+    """How far the rounds lie apart: the largest rate less the smallest, as a part of the median."""
+
+    error: str | None = None
+
+
+def summarize(measurements: Iterable[Measurement], jobs: Sequence[Job], peers: Sequence[Peer]) -> list[Row]:
+    """Return a row for every job and peer. The first peer is the baseline of the ratios."""
+    by_run = {(m.job, m.peer, m.round): m for m in measurements}
+    rows = []
+    for job in jobs:
+        base = _samples(by_run.values(), job.name, peers[0].name)
+        for peer in peers:
+            samples = _samples(by_run.values(), job.name, peer.name)
+            errors = [m.error for m in by_run.values() if (m.job, m.peer) == (job.name, peer.name) and m.error]
+            if not samples:
+                rows.append(Row(job.name, peer.name, None, error=errors[0] if errors else "not measured"))
+                continue
+            # Rounds are compared one by one: what slowed the machine down in a round slowed both of them down.
+            pairs = [(base[number], sample) for number, sample in samples.items() if number in base]
+            if job.mode is Mode.IDLE:
+                ratio = _median(_ratio(theirs.connection_bytes, ours.connection_bytes) for ours, theirs in pairs)
+            else:
+                ratio = _median(_ratio(ours.rate, theirs.rate) for ours, theirs in pairs)
+            rows.append(
+                Row(
+                    job.name,
+                    peer.name,
+                    _median_sample(list(samples.values())),
+                    ratio,
+                    _median(_ratio(theirs.cpu_us, ours.cpu_us) for ours, theirs in pairs),
+                    _spread([sample.rate for sample in samples.values() if sample.rate is not None]),
+                    errors[0] if errors else None,
+                )
+            )
+    return rows
+
+
+def _samples(measurements: Iterable[Measurement], job: str, peer: str) -> dict[int, Sample]:
+    return {m.round: m.sample for m in measurements if m.job == job and m.peer == peer and m.sample is not None}
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one is not None and other else None
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _median_sample(samples: Sequence[Sample]) -> Sample:
+    names = [field.name for field in attrs.fields(Sample) if field.name != "missing"]
+    medians = {name: _median(getattr(sample, name) for sample in samples) for name in names}
+    return Sample(**medians, missing=sum(sample.missing for sample in samples))
+
+
+def _spread(rates: Sequence[float]) -> float | None:
+    return (max(rates) - min(rates)) / statistics.median(rates) if rates else None
+
+
+# ------------------------------------------------------------------------------------------------- the table
+
+
+def print_report(console: Console, rows: Sequence[Row], jobs: Sequence[Job], peers: Sequence[Peer]) -> None:
+    """Print a table per job and what needs to be said about it."""
+    for job in jobs:
+        mine = [row for row in rows if row.job == job.name]
+        columns = _IDLE_COLUMNS if job.mode is Mode.IDLE else _COLUMNS
+        table = Table(title=f"{job.name}: {job.title}", title_justify="left", title_style="bold", box=box.SIMPLE)
+        table.add_column("peer", no_wrap=True)
+        for heading, _ in columns:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in mine:
+            style = "bold" if row.peer == peers[0].name else None
+            table.add_row(row.peer, *(cell(row) for _, cell in columns), style=style)
+        console.print(table)
+        for row in mine:
+            for note in _notes(row, job):
+                console.print(f"  {row.peer}: {note}", style="yellow", markup=False)
+        console.print()
+    console.print(f"ratio: how many times as fast (as small, for memory) {peers[0].name} is. CPU ratio: how many times its")
+    console.print("processor time per message the peer takes. Medians; how to read them is in benchmarks/README.md.")
+
+
+def _number(name: str, form: str, scale: float = 1) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        value = getattr(row.median, name, None) if row.median is not None else None
+        return "-" if value is None else form.format(value * scale)
+
+    return cell
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
+_COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
+    ("per second", _number("rate", "{:,.0f}")),
+    ("ratio", lambda row: _times(row.ratio)),
+    ("+-", lambda row: "-" if row.spread is None else f"{row.spread / 2:.0%}"),
+    ("p50 us", _number("p50_us", "{:,.0f}")),
+    ("p99 us", _number("p99_us", "{:,.0f}")),
+    ("CPU us", _number("cpu_us", "{:,.2f}")),
+    ("CPU ratio", lambda row: _times(row.cpu_ratio)),
+    ("server", _number("server_busy", "{:.0%}")),
+    ("generator", _number("generator_busy", "{:.0%}")),
+)
+
+_IDLE_COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
+    ("KiB per connection", _number("connection_bytes", "{:,.1f}", 1 / 1024)),
+    ("ratio", lambda row: _times(row.ratio)),
+)
+
+
+def _notes(row: Row, job: Job) -> Iterable[str]:
+    if row.error is not None:
+        yield row.error
+    if row.median is None:
+        return
+    if row.median.missing:
+        yield f"{row.median.missing:,} messages had not arrived two seconds after the end"
+    if (row.median.generator_busy or 0) > GENERATOR_LIMIT:
+        yield "the load generator was busy nearly all the time, so the server may be faster than this"
+    elif job.keeps_busy and row.median.server_busy is not None and row.median.server_busy < SERVER_LIMIT:
+        yield "neither side had its core all the time: something else runs here, so trust the processor time more"
+
+
+# ---------------------------------------------------------------------------------------------------- JSON
+
+
+def describe_machine(cores: tuple[int, int]) -> dict[str, Any]:
+    """Return what someone needs to know who compares two reports."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "server_core": cores[0],
+        "generator_core": cores[1],
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+    }
+
+
+def write_json(
+    path: Path, machine: dict[str, Any], seconds: float, measurements: Sequence[Measurement], rows: Sequence[Row]
+) -> None:
+    """Write everything that was measured, and the medians, to a file."""
+    document = {
+        "machine": machine,
+        "seconds": seconds,
+        "summary": [attrs.asdict(row) for row in rows],
+        "measurements": [attrs.asdict(measurement) for measurement in measurements],
+    }
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

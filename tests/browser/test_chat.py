@@ -1,0 +1,268 @@
+"""The chat example as people meet it: several of them, each in a browser, with a real server between them.
+
+Set WSFRAMEWORK_SCREENSHOTS to a folder to get pictures of what the tests saw.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+try:
+    from playwright.sync_api import Browser, Page, expect, sync_playwright
+except ImportError:
+    if os.environ.get("WSFRAMEWORK_REQUIRE_ALL") == "1":
+        raise
+    pytest.skip("playwright is not installed", allow_module_level=True)
+
+OpenPage = Callable[..., Page]
+
+CHAT = Path(__file__).parents[2] / "examples" / "chat" / "app.py"
+
+# The first makes it run as root, as in a container; the others keep it from looking for company on the network.
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 10.0  # seconds until we give up on a process or on what a page should show
+
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+class Server:
+    """``wsframework run`` with the chat example. It keeps its port when it is started again."""
+
+    def __init__(self) -> None:
+        self.port = 0
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "wsframework", "run", str(CHAT), "--bind", f"127.0.0.1:{self.port}"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(PATIENCE, self._process.kill)
+        watchdog.start()
+        line = self._process.stdout.readline()
+        watchdog.cancel()
+        found = re.search(r"http://\S+", line)
+        if found is None:
+            self.stop()
+            pytest.fail(f"the server did not say its URL, but {line!r}")
+        self.url = found[0]
+        port = urlsplit(self.url).port
+        assert port is not None
+        self.port = port
+
+    def stop(self) -> None:
+        with self._process:  # waits, and closes the pipe
+            self._process.terminate()
+            try:
+                self._process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                pytest.fail(f"the server still runs {PATIENCE:.0f} s after it was told to stop")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(require: Callable[..., str]) -> Iterator[Browser]:
+    chromium = require("chromium", "chromium-browser", "google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
+    """A function that opens the chat page as somebody new; its arguments are those of `Browser.new_context`."""
+    contexts = []
+    mistakes: list[Any] = []
+
+    def open_page(**options: Any) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda mistake: mistakes.append(mistake))
+        page.goto(server.url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not mistakes
+
+
+def join(page: Page, name: str, room: str) -> None:
+    page.get_by_label("Your name").fill(name)
+    page.get_by_label("Room", exact=True).fill(room)
+    page.get_by_role("button", name="Join").click()
+    expect(page.locator("#status")).to_contain_text("Connected")
+
+
+def say(page: Page, text: str) -> None:
+    page.get_by_label("Message", exact=True).fill(text)
+    page.get_by_label("Message", exact=True).press("Enter")
+
+
+def said(page: Page, count: int) -> list[tuple[str, str]]:
+    """Who said what, from top to bottom, once there are `count` messages."""
+    expect(page.locator("#log .message")).to_have_count(count)
+    pairs = page.locator("#log .message").evaluate_all(
+        "items => items.map(item => [item.dataset.name, item.querySelector('.text').textContent])"
+    )
+    return [(name, text) for name, text in pairs]
+
+
+def picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("WSFRAMEWORK_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+
+
+def test_two_people_talk_and_one_leaves(open_page: OpenPage) -> None:
+    """Both see the same names and the same messages in the same order, and the one who stays sees the other leave."""
+    ada = open_page(color_scheme="light", viewport={"width": 1280, "height": 800})
+    grace = open_page(color_scheme="dark", viewport={"width": 390, "height": 760})
+    picture(ada, "join")
+    join(ada, "Ada", "Tea room")
+    join(grace, "Grace", "tea-room")
+    expect(ada.locator("#people-list .name")).to_have_text(["Ada", "Grace"])
+    expect(grace.locator("#people-list .name")).to_have_text(["Ada", "Grace"])
+
+    say(ada, "Has anybody tried the new oolong?")
+    said(grace, 1)
+    say(grace, "Yes, it is lovely. Let it stand for four minutes at least.")
+    say(grace, "And do not let the water boil.")
+    said(ada, 3)
+    say(ada, "Four minutes, noted.")
+    conversation = [
+        ("Ada", "Has anybody tried the new oolong?"),
+        ("Grace", "Yes, it is lovely. Let it stand for four minutes at least."),
+        ("Grace", "And do not let the water boil."),
+        ("Ada", "Four minutes, noted."),
+    ]
+    assert said(ada, 4) == said(grace, 4) == conversation
+    expect(ada.locator("#log time").first).to_have_text(re.compile(r"^\d{1,2}:\d\d"))
+    expect(ada.locator("#log .message.own .by .name")).to_have_text(["You", "You"])
+    expect(grace.locator("#log .message:not(.own) .by .name")).to_have_text(["Ada", "Ada"])
+
+    grace.get_by_label("Message", exact=True).press_sequentially("I")
+    expect(ada.locator("#typing")).to_have_text("Grace is typing …")
+    picture(ada, "talking-desktop-light")
+    picture(grace, "talking-phone-dark")
+
+    grace.close()
+    expect(ada.locator("#log .notice").last).to_have_text("Grace left.")
+    expect(ada.locator("#people-list .name")).to_have_text(["Ada"])
+    expect(ada.locator("#typing")).to_be_empty()
+
+
+def test_everybody_sees_one_order(open_page: OpenPage) -> None:
+    """Two people who write at the same time see each other's messages in one order, each one's own in theirs."""
+    ada, grace = open_page(), open_page()
+    join(ada, "Ada", "order")
+    join(grace, "Grace", "order")
+    for n in range(5):
+        say(ada, f"ada {n}")
+        say(grace, f"grace {n}")
+    seen = said(ada, 10)
+    assert seen == said(grace, 10)
+    for name in ("Ada", "Grace"):
+        assert [text for who, text in seen if who == name] == [f"{name.lower()} {n}" for n in range(5)]
+
+
+def test_rooms_are_apart_and_names_are_unique(open_page: OpenPage) -> None:
+    """A message stays in its room, whose address is the invitation; a name that is taken gets a number."""
+    ada, other, stranger = open_page(), open_page(), open_page()
+    join(ada, "Ada", "here")
+    other.goto(ada.url)
+    expect(other.get_by_label("Room", exact=True)).to_have_value("here")
+    join(other, "  Ada ", "here")
+    join(stranger, "Ada", "elsewhere")
+    expect(ada.locator("#people-list .name")).to_have_text(["Ada", "Ada (2)"])
+    expect(stranger.locator("#people-list .name")).to_have_text(["Ada"])
+
+    say(stranger, "Hello?")
+    assert said(stranger, 1) == [("Ada", "Hello?")]
+    say(ada, "Hello!")
+    assert said(other, 1) == [("Ada", "Hello!")]
+    assert said(ada, 1) == [("Ada", "Hello!")]
+
+
+def test_markup_stays_text(open_page: OpenPage) -> None:
+    """What looks like HTML, in a message or in a name, is shown as it was written and does nothing."""
+    ada, eve = open_page(), open_page()
+    join(ada, "Ada", "markup")
+    join(eve, "<b>Eve</b>", "markup")
+    markup = '<img src=x onerror="document.body.remove()">'
+    say(eve, markup)
+    assert said(ada, 1) == said(eve, 1) == [("<b>Eve</b>", markup)]
+    expect(ada.locator("#people-list .name")).to_have_text(["Ada", "<b>Eve</b>"])
+    expect(ada.locator("#chat :is(img, b)")).to_have_count(0)
+
+
+def test_text_that_is_too_long_comes_back(open_page: OpenPage) -> None:
+    """Who writes too much is told so and keeps the text; nobody else notices."""
+    ada, grace = open_page(), open_page()
+    join(ada, "Ada", "long")
+    join(grace, "Grace", "long")
+    say(ada, "a" * 2001)
+    expect(ada.get_by_role("alert")).to_have_text("A message has 1 to 2,000 characters; this one has 2,001.")
+    expect(ada.get_by_label("Message", exact=True)).to_have_value("a" * 2001)
+    say(ada, "Shorter.")
+    assert said(ada, 1) == said(grace, 1) == [("Ada", "Shorter.")]
+    expect(ada.locator("#problem")).to_be_hidden()
+
+
+def test_pages_return_after_a_restart(open_page: OpenPage, server: Server) -> None:
+    """When the server stops, the pages say so, keep what was being written, and are back soon after the server is."""
+    ada = open_page(viewport={"width": 1280, "height": 800})
+    grace = open_page(color_scheme="dark", viewport={"width": 390, "height": 760})
+    join(ada, "Ada", "restart")
+    join(grace, "Grace", "restart")
+    say(grace, "Is that thunder?")
+    said(ada, 1)
+    ada.get_by_label("Message", exact=True).fill("It is")
+    grace.evaluate(
+        "Math.random = () => 15"
+    )  # seconds, longer than anybody waits: Grace will press the button, Ada will not
+
+    server.stop()
+    for page in (ada, grace):
+        expect(page.locator("#status")).to_contain_text("Connection lost, trying again")
+        expect(page.get_by_role("status")).to_contain_text("Connection lost")
+    ada.get_by_label("Message", exact=True).press("Enter")
+    expect(ada.get_by_role("alert")).to_contain_text("Not connected.")
+    picture(ada, "lost-desktop-light")
+    picture(grace, "lost-phone-dark")
+
+    expect(grace.locator("#status")).to_contain_text(re.compile(r"in 1\d s"))
+
+    server.start()
+    grace.get_by_role("button", name="Try now").click()
+    for page in (ada, grace):
+        expect(page.locator("#status")).to_contain_text("Connected")
+        expect(page.locator("#log .notice", has_text="You are back.")).to_have_count(1)
+    expect(ada.locator("#problem")).to_be_hidden()
+    expect(ada.get_by_label("Message", exact=True)).to_have_value("It is")
+    ada.get_by_label("Message", exact=True).press("Enter")
+    assert said(ada, 2) == said(grace, 2) == [("Grace", "Is that thunder?"), ("Ada", "It is")]
+    picture(grace, "back-phone-dark")

@@ -1,0 +1,42 @@
+"""The public names. Who adds one promises to keep it, so it is written down here."""
+
+import importlib
+import types
+
+import pytest
+
+PUBLIC = {
+    "wsframework": {
+        "App",
+        "CloseCode",
+        "Hub",
+        "Limits",
+        "Overflow",
+        "Receipt",
+        "WebSocket",
+        "WebSocketDisconnect",
+        "WebSocketEndpoint",
+        "WebSocketRoute",
+        "serve",
+    },
+    "wsframework.testing": {"connect"},
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_public_names_are_these(name: str) -> None:
+    """A public module has the names of the list, and no other that one could take for public."""
+    module = importlib.import_module(name)
+    found = {
+        attribute
+        for attribute, value in vars(module).items()
+        if not attribute.startswith("_") and not isinstance(value, types.ModuleType) and attribute != "annotations"
+    }
+    assert found == PUBLIC[name]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    """`help()` answers for each of them."""
+    module = importlib.import_module(name)
+    assert [attribute for attribute in PUBLIC[name] if not getattr(module, attribute).__doc__] == []

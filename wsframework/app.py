@@ -1,0 +1,177 @@
+"""`App`: routes, a hub, and the lifespan that both live in. An ASGI application for Trio."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+import trio
+from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router
+
+from .encoding import encode_json
+from .endpoint import HUB
+from .errors import StartupError, WebSocketStateError
+from .hub import Hub
+from .routing import WebSocketRoute, is_http_only
+from .websocket import Receive, Scope, Send, WebSocket
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+NEEDS_TRIO = (
+    "this application needs Trio, and the server runs asyncio. "
+    "Start it with `wsframework run module:app`, or with `hypercorn -k trio module:app`."
+)
+
+
+class App:
+    """An application of WebSocket endpoints and the few HTTP routes around them.
+
+    Args:
+        routes: `WebSocketRoute`, and Starlette's ``Route``, ``Mount`` and the like.
+        lifespan: a function that takes the app and gives an async context manager around its life, as with
+            ``contextlib.asynccontextmanager``. What it yields, if anything, becomes the state of every connection.
+        hub: the hub for broadcasts; one with default bounds if not given.
+        debug: show tracebacks of HTTP routes in the browser.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[BaseRoute] = (),
+        *,
+        lifespan: Lifespan | None = None,
+        hub: Hub | None = None,
+        debug: bool = False,
+    ) -> None:
+        self.hub = Hub() if hub is None else hub
+        self._lifespan = _no_lifespan if lifespan is None else lifespan
+        self._router = Router(default=_not_found)
+        self._websocket_router = Router(default=_not_found)
+        self._http = ServerErrorMiddleware(ExceptionMiddleware(self._router, debug=debug), debug=debug)
+        for route in routes:
+            self.add_route(route)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """All routes, in the order in which they are tried."""
+        return list(self._router.routes)
+
+    def add_route(self, route: BaseRoute) -> None:
+        """Add a route behind those that are there."""
+        self._router.routes.append(route)
+        if not is_http_only(route):
+            self._websocket_router.routes.append(route)
+
+    def websocket(self, path: str, *, name: str | None = None) -> Callable[[Endpoint], Endpoint]:
+        """Serve WebSockets at ``path`` with the class or the function below."""
+
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            self.add_route(WebSocketRoute(path, endpoint, name=name))
+            return endpoint
+
+        return decorate
+
+    def route(
+        self, path: str, *, websocket: bool = False, methods: Collection[str] = ("GET",), name: str | None = None
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Serve HTTP at ``path`` with the function below; with ``websocket=True`` the same as `websocket`.
+
+        The function takes Starlette's ``Request`` and returns one of its responses, a string (sent as plain text) or
+        something for JSON.
+        """
+        if websocket:
+            return self.websocket(path, name=name)
+
+        def decorate(endpoint: Endpoint) -> Endpoint:
+            self.add_route(Route(path, _respond_with(endpoint), methods=list(methods), name=name or endpoint.__name__))
+            return endpoint
+
+        return decorate
+
+    def mount(self, path: str, app: Any, *, name: str | None = None) -> None:
+        """Serve everything below ``path`` with another ASGI application."""
+        self.add_route(Mount(path, app=app, name=name))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not trio.lowlevel.in_trio_task():
+            if scope["type"] != "lifespan":
+                raise StartupError(NEEDS_TRIO)
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": NEEDS_TRIO})
+            return
+        scope["app"] = self
+        scope[HUB] = self.hub
+        match scope["type"]:
+            case "websocket":
+                scope.setdefault("router", self._router)
+                await self._websocket_router(scope, receive, send)
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await self._live(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        phase = "startup"
+        try:
+            async with self.hub.running(), self._lifespan(self) as state:
+                if state is not None:
+                    if "state" not in scope:
+                        raise WebSocketStateError("this server has no place for the state that the lifespan yields")
+                    scope["state"].update(state)
+                await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
+                await receive()
+        except Exception as error:
+            told = "".join(traceback.format_exception(error))
+            await send({"type": f"lifespan.{phase}.failed", "message": told})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def _no_lifespan(app: App) -> AsyncIterator[None]:
+    yield
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a path that no route knows: 404, for WebSockets too, if the server can refuse with a response."""
+    if scope["type"] == "http":
+        raise HTTPException(status_code=404)
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"10")]
+        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"Not Found\n"})
+    else:
+        await WebSocket(scope, receive, send).close()
+
+
+def _respond_with(function: Callable[..., Any]) -> Callable[[Request], Any]:
+    """Make a response out of what an HTTP function returns."""
+    if inspect.iscoroutinefunction(function):
+
+        async def respond(request: Request) -> Response:
+            return _to_response(await function(request))
+
+        return respond
+
+    def respond_in_thread(request: Request) -> Response:
+        return _to_response(function(request))
+
+    return respond_in_thread
+
+
+def _to_response(result: Any) -> Response:
+    if isinstance(result, Response):
+        return result
+    if isinstance(result, str):
+        return PlainTextResponse(result)
+    return Response(encode_json(result), media_type="application/json")

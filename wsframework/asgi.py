@@ -1,0 +1,215 @@
+"""The transport for any other ASGI server: the plain ``receive`` and ``send`` that it gives us.
+
+Inside a session two tasks work for it: one always receives, up to the bound of the inbox, so that a client's leaving is
+seen while its endpoint is busy; one sends, so that the hub never waits. Without a session, in an application that
+builds ``WebSocket(scope, receive, send)`` by itself, calls go straight through.
+
+What no layer above a server can add: this transport cannot cut off a client that stops reading.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+import trio
+from trio.lowlevel import ParkingLot, checkpoint
+
+from .close import CloseCode
+from .errors import WebSocketDisconnect, WebSocketStateError
+from .limits import Limits
+from .transport import Message, RawHeaders, Transport
+
+ASGIEvent = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[ASGIEvent]]
+Send = Callable[[ASGIEvent], Awaitable[None]]
+
+
+_INBOX_MESSAGES = Limits().inbox_messages
+_WRITE_TIMEOUT = Limits().write_timeout
+
+
+class EventFormat:
+    """Messages as lists of ASGI events."""
+
+    def encode(self, message: Message) -> list[ASGIEvent]:
+        return [{"type": "websocket.send", "text" if isinstance(message, str) else "bytes": message}]
+
+    def join(self, encoded: Sequence[list[ASGIEvent]]) -> list[ASGIEvent]:
+        return [event for events in encoded for event in events]
+
+
+ASGI_EVENTS = EventFormat()
+
+
+class ASGITransport(Transport):
+    """One client behind another server's ``receive`` and ``send``."""
+
+    __slots__ = ("_asgi_receive", "_asgi_send", "_can_respond", "_idle", "_outbox", "_reading", "_room", "_writing")
+
+    wire_format = ASGI_EVENTS
+
+    def __init__(self, receive: Receive, send: Send, scope: MutableMapping[str, Any]) -> None:
+        super().__init__()
+        self._asgi_receive = receive
+        self._asgi_send = send
+        self._can_respond = "websocket.http.response" in (scope.get("extensions") or {})
+        self._outbox: deque[ASGIEvent] = deque()
+        self._reading = self._writing = False
+        self._idle = ParkingLot()
+        self._room = ParkingLot()
+
+    def start(self, nursery: trio.Nursery) -> None:
+        self._reading = self._writing = True
+        nursery.start_soon(self._read)
+        nursery.start_soon(self._write)
+
+    # In
+
+    async def receive(self) -> Message:
+        while not self._reading and not self._inbox and self.close_code is None:
+            if not self.accepted:
+                raise WebSocketStateError("receive before accept: call `await websocket.accept()` first")
+            self._take(await self._asgi_receive())
+        return await super().receive()
+
+    async def _read(self) -> None:
+        while self.close_code is None:
+            self._take(await self._asgi_receive())
+            if len(self._inbox) >= _INBOX_MESSAGES:
+                self._held = True
+                await self._room.park()
+
+    def _take(self, event: ASGIEvent) -> None:
+        match event["type"]:
+            case "websocket.receive":
+                text = event.get("text")
+                self._inbox.append(event["bytes"] if text is None else text)
+                self._wake_receiver()
+            case "websocket.disconnect":
+                self._lose(event.get("code") or CloseCode.NO_STATUS_RECEIVED, event.get("reason") or "")
+            case _:
+                self._connect_told = True
+
+    def _make_room(self) -> None:
+        if len(self._inbox) <= _INBOX_MESSAGES // 2:
+            self._held = False
+            self._room.unpark()
+
+    # Out
+
+    async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
+        if self.accepted:
+            raise WebSocketStateError("accept was called twice")
+        await self._connect()
+        if self.close_code is not None:
+            await checkpoint()
+            raise self.disconnect()
+        self.accepted = True
+        self.subprotocol = subprotocol
+        await self._pass({"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)})
+        self._check_gone()
+
+    async def send(self, message: Message) -> None:
+        await self._checkpoint()
+        if self._mute:
+            await checkpoint()
+            raise self.disconnect()
+        if not self.accepted:
+            raise WebSocketStateError("send before accept: call `await websocket.accept()` first")
+        events = ASGI_EVENTS.encode(message)
+        if self.mailbox is not None and not self.mailbox.catch_up():
+            await self._wait_until_taken(self.mailbox.line_up(events))
+        elif self._writing:
+            self.offer(events)
+            await self._wait_until_taken()
+        else:
+            await self._pass(events[0])
+            self._check_gone()
+
+    async def start_response(self, status: int, headers: RawHeaders) -> None:
+        await self._connect()
+        await self._pass({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
+
+    async def send_body(self, body: bytes, more: bool) -> None:
+        await self._pass({"type": "websocket.http.response.body", "body": body, "more_body": more})
+        if not more:
+            self._mute = True
+            self._begin_end(CloseCode.ABNORMAL_CLOSURE, "the handshake was refused", by_us=True)
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        if self.close_code is None:
+            await self._connect()
+        await super().close(code, reason)
+        if not self._writing:
+            await self._flush()
+
+    @property
+    def behind(self) -> bool:
+        return bool(self._outbox)
+
+    def offer(self, encoded: list[ASGIEvent]) -> bool:
+        if self._mute:
+            return True
+        self._outbox.extend(encoded)
+        self._idle.unpark()
+        return False
+
+    def _close(self, code: int, reason: str, *, by_us: bool) -> None:
+        if self.close_code is not None:
+            return
+        if code == CloseCode.INTERNAL_ERROR and not self.accepted and self._can_respond:
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            self.offer([{"type": "websocket.http.response.start", "status": 500, "headers": headers}])
+            self.offer([{"type": "websocket.http.response.body", "body": b"Internal Server Error\n"}])
+        else:
+            self.offer([{"type": "websocket.close", "code": int(code), "reason": reason}])
+        self._mute = True
+        self._begin_end(code, reason, by_us=by_us)
+
+    async def finish(self) -> None:
+        """Send what still waits; the session's tasks are gone by now."""
+        self._reading = self._writing = False
+        await self._flush()
+
+    async def _write(self) -> None:
+        while True:
+            while not self._outbox:
+                await self._idle.park()
+            await self._flush()
+            if self.mailbox is not None and not self._mute:
+                self.mailbox.drained()
+            self._wake_senders()
+
+    async def _flush(self) -> None:
+        # Taken out only when the server has it, and shielded, so that the end of a session neither loses a message
+        # nor sends it twice. The deadline works on servers whose send can be cancelled; hypercorn's cannot.
+        while self._outbox:
+            with trio.move_on_after(_WRITE_TIMEOUT, shield=True) as scope:
+                await self._pass(self._outbox[0])
+            if scope.cancelled_caught:
+                self._lose(CloseCode.ABNORMAL_CLOSURE, f"the client took nothing for {_WRITE_TIMEOUT:g} s")
+            if self._outbox:  # emptied when the client is gone
+                self._outbox.popleft()
+
+    async def _connect(self) -> None:
+        """Wait for the server's connect event, unless something has taken it already."""
+        while not self._connect_told and not self._reading:
+            self._take(await self._asgi_receive())
+
+    async def _pass(self, event: ASGIEvent) -> None:
+        try:
+            await self._asgi_send(event)
+        except (OSError, WebSocketDisconnect) as error:
+            self._lose(getattr(error, "code", CloseCode.ABNORMAL_CLOSURE), getattr(error, "reason", ""))
+
+    def _check_gone(self) -> None:
+        if self.gone:
+            raise self.disconnect()
+
+    def _lose(self, code: int, reason: str) -> None:
+        self.gone = self._mute = True
+        self._outbox.clear()
+        self._begin_end(code, reason)
+        self._wake_senders()

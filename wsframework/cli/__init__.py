@@ -1,0 +1,3 @@
+"""The command line: ``wsframework run module:app``."""
+
+from .main import main as main

@@ -1,0 +1,88 @@
+"""What can go wrong, told apart by whose fault it is.
+
+::
+
+    Exception
+    ├── WebSocketDisconnect       the connection has ended: not an error, but the end of the story
+    ├── ClientGone                the same, for a foreign ASGI application that sends (also an OSError)
+    ├── ClientError               the client broke a rule; carries the close code that answers it
+    │   ├── ProtocolError         it broke RFC 6455
+    │   └── InvalidData           its message does not fit the endpoint's encoding
+    ├── RequestError              a request head that cannot be served; carries the HTTP status that answers it
+    ├── StartupError              the server cannot start: a port that is taken, a file that is missing
+    └── WebSocketStateError       the program called something at the wrong time (also a RuntimeError)
+
+A mistake of the programmer is a ``TypeError`` or a ``ValueError``, as anywhere in Python.
+"""
+
+from __future__ import annotations
+
+from starlette.websockets import WebSocketDisconnect as _StarletteDisconnect
+
+from .close import CloseCode, describe
+
+
+class WebSocketDisconnect(_StarletteDisconnect):  # noqa: N818 - the name people know
+    """The connection has ended, with this close code and reason.
+
+    It is Starlette's exception too, so an ``except`` clause that was written for Starlette keeps working.
+    """
+
+    def __init__(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str | None = None) -> None:
+        super().__init__(int(code), reason)
+
+    def __str__(self) -> str:
+        return describe(self.code, self.reason)
+
+
+class ClientGone(BrokenPipeError):  # noqa: N818 - says what happened
+    """What ``send`` of the ASGI triple raises after the end: the ASGI specification asks for an ``OSError``."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(describe(code, reason))
+        self.code = code
+        self.reason = reason
+
+
+class ClientError(Exception):
+    """The client did what it must not. ``code`` and ``reason`` are the close that answers it."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return describe(self.code, self.reason)
+
+
+class ProtocolError(ClientError):
+    """The client's bytes break RFC 6455, or one of our limits."""
+
+
+class InvalidData(ClientError):  # noqa: N818 - says what the data is
+    """A message that is fine as a message and does not fit the encoding of its endpoint."""
+
+
+class RequestError(Exception):
+    """A request head that cannot be served. ``status`` is the HTTP answer, ``headers`` what goes with it."""
+
+    def __init__(self, status: int, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.detail}"
+
+
+class StartupError(Exception):
+    """The server cannot start. The message is one sentence for the person who started it."""
+
+
+class WebSocketStateError(RuntimeError):
+    """A method was called at a time when it cannot work, such as ``send_text`` before ``accept``.
+
+    A ``RuntimeError`` because that is what Starlette raises and what moved code catches.
+    """

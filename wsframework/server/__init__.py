@@ -1,0 +1,3 @@
+"""Our own server: it takes the socket, speaks WebSocket, and leaves HTTP to hypercorn."""
+
+from .server import serve as serve

@@ -1,0 +1,73 @@
+"""The first bytes of a connection: read the request head, within its limit and its deadline, and say what it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from ..errors import RequestError
+from ..limits import Limits
+from .handshake import Handshake, check_upgrade, find_end, parse_request
+
+# With prior knowledge a client begins HTTP/2 like this (RFC 9113 section 3.4).
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+
+ReceiveSome = Callable[[], Awaitable[bytes]]
+
+
+@attrs.frozen
+class Arrival:
+    """What came first: an upgrade to WebSocket, or bytes for the HTTP side.
+
+    Attributes:
+        handshake: the upgrade, if it is one.
+        data: all bytes if it is none; those behind the request head if it is.
+    """
+
+    handshake: Handshake | None
+    data: bytes
+
+
+async def read_arrival(receive_some: ReceiveSome, limits: Limits) -> Arrival | None:
+    """Read until it is clear what the client wants.
+
+    Returns:
+        None when the client left, or said nothing in time.
+
+    Raises:
+        RequestError: what it wants cannot be served.
+    """
+    head = bytearray()
+    with trio.move_on_after(limits.handshake_timeout):
+        while True:
+            data = await receive_some()
+            if not data:
+                return None
+            seen = len(head)
+            head += data
+            if not _may_begin_a_request(head[0]):
+                raise RequestError(400, "This is no HTTP request.")
+            end = find_end(head, seen)
+            if end > limits.request_head or (end < 0 and len(head) > limits.request_head):
+                raise RequestError(431, f"A request head has at most {limits.request_head} bytes.")
+            if end >= 0:
+                return _judge(bytes(head), end, limits)
+    if head:
+        raise RequestError(408, "The request did not arrive in time.")
+    return None
+
+
+def _may_begin_a_request(byte: int) -> bool:
+    """Tell HTTP from TLS and from noise: a method is letters, and a blank line before it is allowed (RFC 9112 2.2)."""
+    return 65 <= byte <= 90 or 97 <= byte <= 122 or byte in b"\r\n"
+
+
+def _judge(data: bytes, end: int, limits: Limits) -> Arrival:
+    if data.startswith(_HTTP2_PREFACE):
+        return Arrival(None, data)
+    request = parse_request(data[:end], limits)
+    if request.wants_websocket:
+        return Arrival(check_upgrade(request), data[end:])
+    return Arrival(None, data)

@@ -1,0 +1,297 @@
+"""WebSocket frames, both ways, without I/O: bytes in, events out; messages in, bytes out (RFC 6455 section 5).
+
+How the reader works. A frame that lies whole in the bytes just received, which is nearly every frame of a live
+service, is cut out, unmasked and decoded in one go. Any other frame is taken in as it arrives: its payload is
+unmasked piece by piece into the one buffer of its message, so that
+
+* a megabyte that comes in single bytes costs a megabyte and linear time, not one object per read;
+* text is checked at every piece, and the first byte that is no UTF-8 ends the connection (section 8.1);
+* a length that the limits forbid is refused on the header alone, before anything is allocated for it.
+
+Rules of the reader. What came before a violation is still reported. A violation is the last event, and so is a close
+frame: bytes after either are dropped (section 5.5.1).
+"""
+
+from __future__ import annotations
+
+import codecs
+from enum import IntEnum
+from typing import TypeAlias
+
+import attrs
+from websockets.speedups import apply_mask
+
+from ..close import CloseCode, may_travel
+from ..errors import ProtocolError
+
+
+class Opcode(IntEnum):
+    CONTINUATION = 0x0
+    TEXT = 0x1
+    BINARY = 0x2
+    CLOSE = 0x8
+    PING = 0x9
+    PONG = 0xA
+
+
+@attrs.frozen
+class Ping:
+    payload: bytes
+
+
+@attrs.frozen
+class Pong:
+    payload: bytes
+
+
+@attrs.frozen
+class Close:
+    """A close frame of the peer. An empty one reads as 1005, as section 7.1.5 has it."""
+
+    code: int
+    reason: str
+
+
+Event: TypeAlias = str | bytes | Ping | Pong | Close | ProtocolError
+
+_FIN = 0x80
+_RESERVED = 0x70
+_MASKED = 0x80
+_CONTROL = 0x08
+_WHOLE_TEXT = _FIN | Opcode.TEXT
+_WHOLE_BINARY = _FIN | Opcode.BINARY
+_MAX_CONTROL_PAYLOAD = 125  # section 5.5
+_utf8_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class FrameReader:
+    """Turns what a client sends into events. One per connection.
+
+    Args:
+        max_message: largest message in bytes, over all its fragments; more is answered with 1009.
+        max_fragments: most frames in one message; more is answered with 1009 too.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_control",
+        "_decoder",
+        "_ended",
+        "_fin",
+        "_fragments",
+        "_head",
+        "_mask",
+        "_max_fragments",
+        "_max_message",
+        "_message",
+        "_opcode",
+        "_remaining",
+    )
+
+    def __init__(self, max_message: int, max_fragments: int = 4096) -> None:
+        self._max_message = max_message
+        self._max_fragments = max_fragments
+        self._ended = False
+        self._head = b""  # the beginning of a frame header that has not come whole
+        # The frame whose payload is arriving in pieces; none while _remaining is 0.
+        self._opcode = 0
+        self._fin = True
+        self._mask = b""
+        self._remaining = 0
+        self._control = b""  # the payload of a control frame, which may stand between the fragments of a message
+        # The message that is arriving in fragments or pieces; none while _message is 0.
+        self._message = 0
+        self._fragments = 0
+        self._buffer = bytearray()
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take what the socket gave and return what it completes, oldest first."""
+        events: list[Event] = []
+        if not self._ended:
+            try:
+                self._parse(data, events)
+            except ProtocolError as violation:
+                self._end()
+                events.append(violation)
+        return events
+
+    def _parse(self, data: bytes, events: list[Event]) -> None:
+        at = 0
+        if self._remaining:
+            at = self._take(data, 0, events)
+        elif self._head:
+            data = self._head + data
+            self._head = b""
+        end = len(data)
+        while end - at >= 2 and not self._ended:
+            first, second = data[at], data[at + 1]
+            whole_message = (first == _WHOLE_TEXT or first == _WHOLE_BINARY) and second & _MASKED and not self._message
+            if not whole_message:
+                self._check_header(first, second)
+            size = second & 0x7F
+            body = at + 6  # two bytes, the length if it is long, four bytes of mask
+            if size > _MAX_CONTROL_PAYLOAD:
+                body += 2 if size == 126 else 8
+                if body - 4 > end:
+                    break
+                size = _long_size(data[at + 2 : body - 4])
+                if size > self._max_message:
+                    raise self._too_big()
+            if body > end:
+                break
+            stop = body + size
+            if whole_message and stop <= end and size <= self._max_message:
+                payload = apply_mask(data[body:stop], data[body - 4 : body])
+                events.append(_decode(payload) if first == _WHOLE_TEXT else payload)
+                at = stop
+            else:
+                self._begin(first, data[body - 4 : body], size)
+                at = self._take(data, body, events)
+        if at < end and not self._remaining and not self._ended:
+            self._head = data[at:]
+
+    def _check_header(self, first: int, second: int) -> None:
+        """Refuse what the first two bytes of a frame already show to be wrong."""
+        opcode = first & 0x0F
+        if first & _RESERVED:
+            raise _protocol_error("reserved bits are set, and no extension was agreed on")
+        if not second & _MASKED:
+            raise _protocol_error("a client must mask its frames")
+        if opcode & _CONTROL:
+            if opcode > Opcode.PONG:
+                raise _protocol_error(f"opcode {opcode} is not defined")
+            if not first & _FIN:
+                raise _protocol_error("a control frame must not be fragmented")
+            if second & 0x7F > _MAX_CONTROL_PAYLOAD:
+                raise _protocol_error("a control frame carries at most 125 bytes")
+        elif opcode > Opcode.BINARY:
+            raise _protocol_error(f"opcode {opcode} is not defined")
+        elif opcode == Opcode.CONTINUATION and not self._message:
+            raise _protocol_error("a continuation frame without a message to continue")
+        elif opcode != Opcode.CONTINUATION and self._message:
+            raise _protocol_error("a new message inside a fragmented one")
+
+    def _begin(self, first: int, mask: bytes, size: int) -> None:
+        """Start on a frame whose payload may come in pieces."""
+        opcode = first & 0x0F
+        if not opcode & _CONTROL:
+            if len(self._buffer) + size > self._max_message:
+                raise self._too_big()
+            if self._fragments == self._max_fragments:
+                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"over {self._max_fragments} fragments in a message")
+            self._fragments += 1
+            if opcode != Opcode.CONTINUATION:
+                self._message = opcode
+                self._decoder = _utf8_decoder() if opcode == Opcode.TEXT else None
+        self._opcode, self._mask, self._remaining, self._fin = opcode, mask, size, bool(first & _FIN)
+
+    def _take(self, data: bytes, at: int, events: list[Event]) -> int:
+        """Take in what ``data`` holds of the payload in hand; return where the next frame begins."""
+        piece = data[at : at + self._remaining]
+        payload = apply_mask(piece, self._mask)
+        self._remaining -= len(piece)
+        turn = len(piece) & 3
+        self._mask = self._mask[turn:] + self._mask[:turn]
+        if self._opcode & _CONTROL:
+            self._control += payload
+            if not self._remaining:
+                self._finish_control(events)
+        else:
+            self._buffer += payload
+            final = self._fin and not self._remaining
+            if self._decoder is not None:
+                _check_utf8(self._decoder, payload, final)
+            if final:
+                events.append(self._buffer.decode() if self._message == Opcode.TEXT else bytes(self._buffer))
+                self._forget_message()
+        return at + len(piece)
+
+    def _finish_control(self, events: list[Event]) -> None:
+        payload, self._control = self._control, b""
+        if self._opcode == Opcode.PING:
+            events.append(Ping(payload))
+        elif self._opcode == Opcode.PONG:
+            events.append(Pong(payload))
+        else:
+            events.append(_parse_close(payload))
+            self._end()
+
+    def _forget_message(self) -> None:
+        self._message = self._fragments = 0
+        self._buffer = bytearray()
+        self._decoder = None
+
+    def _end(self) -> None:
+        self._ended = True
+        self._remaining = 0
+        self._forget_message()
+
+    def _too_big(self) -> ProtocolError:
+        return ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a message has at most {self._max_message} bytes")
+
+
+def _protocol_error(reason: str) -> ProtocolError:
+    return ProtocolError(CloseCode.PROTOCOL_ERROR, reason)
+
+
+def _invalid_utf8() -> ProtocolError:
+    return ProtocolError(CloseCode.INVALID_PAYLOAD, "text must be UTF-8")
+
+
+def _decode(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as error:
+        raise _invalid_utf8() from error
+
+
+def _check_utf8(decoder: codecs.IncrementalDecoder, payload: bytes, final: bool) -> None:
+    try:
+        decoder.decode(payload, final)
+    except UnicodeDecodeError as error:
+        raise _invalid_utf8() from error
+
+
+def _long_size(field: bytes) -> int:
+    size = int.from_bytes(field, "big")
+    if size >> 63:
+        raise _protocol_error("a length must not have its highest bit set")
+    if size < (126 if len(field) == 2 else 0x10000):
+        raise _protocol_error("a length must use as few bytes as it can")
+    return size
+
+
+def _parse_close(payload: bytes) -> Close:
+    if not payload:
+        return Close(CloseCode.NO_STATUS_RECEIVED, "")
+    if len(payload) == 1:
+        raise _protocol_error("a close frame has no code or all of it")
+    code = int.from_bytes(payload[:2], "big")
+    if not may_travel(code):
+        raise _protocol_error(f"close code {code} must not be sent")
+    return Close(code, _decode(payload[2:]))
+
+
+def encode_frame(opcode: int, payload: bytes) -> bytes:
+    """Build one whole, unmasked frame, as a server sends it."""
+    size = len(payload)
+    if size < 126:
+        return bytes((_FIN | opcode, size)) + payload
+    if size < 0x10000:
+        return bytes((_FIN | opcode, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((_FIN | opcode, 127)) + size.to_bytes(8, "big") + payload
+
+
+def encode_message(data: str | bytes) -> bytes:
+    """Build the frame of a message: text for a string, binary for bytes."""
+    if isinstance(data, str):
+        return encode_frame(Opcode.TEXT, data.encode())
+    return encode_frame(Opcode.BINARY, data)
+
+
+def encode_close(code: int, reason: str = "") -> bytes:
+    """Build a close frame; 1005 stands for one without a code."""
+    if code == CloseCode.NO_STATUS_RECEIVED:
+        return encode_frame(Opcode.CLOSE, b"")
+    return encode_frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode())

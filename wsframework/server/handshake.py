@@ -1,0 +1,236 @@
+"""The request head and its answer, without I/O: bytes to a `Handshake`, a `Handshake` to bytes (RFC 6455 section 4).
+
+The head is parsed by h11, the parser that hypercorn uses too. Two parsers that differ on where a request ends are how
+requests are smuggled, so a connection that is handed on to hypercorn is judged by the same one on both sides.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
+
+import attrs
+import h11
+from websockets.exceptions import InvalidHeader
+from websockets.headers import parse_connection, parse_subprotocol, parse_upgrade
+
+from ..errors import RequestError
+from ..limits import Limits
+
+END_OF_HEAD = b"\r\n\r\n"
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_LONE_LINE_BREAK = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_NEVER_IN_A_VALUE = re.compile(rb"[\r\n\0]")
+Headers = list[tuple[bytes, bytes]]
+
+
+@attrs.frozen
+class Request:
+    """A whole and valid request head. Header names are in lower case."""
+
+    method: str
+    target: bytes
+    http_version: str
+    headers: Headers
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return every value of a header, in order."""
+        return [value for key, value in self.headers if key == name]
+
+    @property
+    def wants_websocket(self) -> bool:
+        """The client asks for an upgrade to WebSocket, rightly or wrongly worded."""
+        return any(b"websocket" in value.lower() for value in self.values(b"upgrade"))
+
+
+@attrs.frozen
+class Handshake:
+    """An upgrade request that may be accepted."""
+
+    request: Request
+    key: bytes
+    path: str
+    raw_path: bytes
+    query_string: bytes
+    subprotocols: list[str]
+
+
+def find_end(head: bytes | bytearray, seen: int) -> int:
+    """Return where the request head ends, or -1. ``seen`` bytes were looked at before."""
+    at = head.find(END_OF_HEAD, max(0, seen - len(END_OF_HEAD)))
+    return at if at < 0 else at + len(END_OF_HEAD)
+
+
+def parse_request(head: bytes, limits: Limits) -> Request:
+    """Parse a whole request head.
+
+    Raises:
+        RequestError: the bytes are no request head of HTTP/1; the status says how to answer.
+    """
+    if _LONE_LINE_BREAK.search(head):
+        raise RequestError(400, "Lines must end with CR and LF.")
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.request_head)
+    try:
+        parser.receive_data(head)
+        event = parser.next_event()
+    except h11.RemoteProtocolError as error:
+        raise RequestError(error.error_status_hint, "The request cannot be read.") from error
+    if not isinstance(event, h11.Request):
+        raise RequestError(400, "The request cannot be read.")
+    if len(event.headers) > limits.request_fields:
+        raise RequestError(431, f"A request has at most {limits.request_fields} header fields.")
+    return Request(event.method.decode("ascii"), event.target, event.http_version.decode("ascii"), list(event.headers))
+
+
+def check_upgrade(request: Request) -> Handshake:
+    """Check everything that RFC 6455 section 4.2.1 asks of the client.
+
+    Raises:
+        RequestError: it asks for something else, or wrongly.
+    """
+    if request.http_version != "1.1":
+        raise RequestError(426, "WebSocket needs HTTP/1.1.", ((b"upgrade", b"websocket"),))
+    if request.method != "GET":
+        raise RequestError(405, "A WebSocket handshake is a GET request.", ((b"allow", b"GET"),))
+    _check_tokens(request)
+    for name in (b"content-length", b"transfer-encoding"):
+        if any(value.strip() != b"0" for value in request.values(name)):
+            raise RequestError(400, "A WebSocket handshake has no body.")
+    if request.values(b"sec-websocket-version") != [b"13"]:
+        raise RequestError(426, "This server speaks WebSocket version 13.", ((b"sec-websocket-version", b"13"),))
+    raw_path, _, query = request.target.partition(b"?")
+    return Handshake(
+        request, _check_key(request), _decode_path(raw_path), raw_path, query, _offered_subprotocols(request)
+    )
+
+
+def _check_tokens(request: Request) -> None:
+    try:
+        connection = [token for value in request.values(b"connection") for token in parse_connection(_ascii(value))]
+        upgrade = [token for value in request.values(b"upgrade") for token in parse_upgrade(_ascii(value))]
+    except InvalidHeader as error:
+        raise RequestError(400, "The Connection or Upgrade header cannot be read.") from error
+    if "upgrade" not in (token.lower() for token in connection):
+        raise RequestError(400, "The Connection header must say Upgrade.")
+    if [token.lower() for token in upgrade] != ["websocket"]:
+        raise RequestError(400, "The Upgrade header must say websocket and nothing else.")
+
+
+def _check_key(request: Request) -> bytes:
+    keys = request.values(b"sec-websocket-key")
+    if len(keys) != 1:
+        raise RequestError(400, "There must be one Sec-WebSocket-Key header.")
+    try:
+        nonce = base64.b64decode(keys[0], validate=True)
+    except binascii.Error as error:
+        raise RequestError(400, "Sec-WebSocket-Key must be in base64.") from error
+    if len(nonce) != 16:
+        raise RequestError(400, "Sec-WebSocket-Key must stand for 16 bytes.")
+    return keys[0]
+
+
+def _decode_path(raw_path: bytes) -> str:
+    if not raw_path.startswith(b"/"):
+        raise RequestError(400, "The request target must begin with a slash.")
+    try:
+        return unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError as error:
+        raise RequestError(400, "The path must be UTF-8.") from error
+
+
+def _offered_subprotocols(request: Request) -> list[str]:
+    try:
+        return [
+            str(name)
+            for value in request.values(b"sec-websocket-protocol")
+            for name in parse_subprotocol(_ascii(value))
+        ]
+    except InvalidHeader as error:
+        raise RequestError(400, "The Sec-WebSocket-Protocol header cannot be read.") from error
+
+
+def _ascii(value: bytes) -> str:
+    try:
+        return value.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise RequestError(400, "A header of the handshake has bytes that are not ASCII.") from error
+
+
+def accept_key(key: bytes) -> bytes:
+    """Compute the proof that we speak WebSocket (RFC 6455 section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def encode_accept(
+    handshake: Handshake, subprotocol: str | None = None, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> bytes:
+    """Build the answer that completes the handshake.
+
+    Raises:
+        ValueError: the subprotocol was not offered, or a header has a character that must not travel.
+    """
+    fields = [
+        (b"Upgrade", b"websocket"),
+        (b"Connection", b"Upgrade"),
+        (b"Sec-WebSocket-Accept", accept_key(handshake.key)),
+    ]
+    if subprotocol is not None:
+        if subprotocol not in handshake.subprotocols:
+            offer = ", ".join(handshake.subprotocols) or "none"
+            raise ValueError(f"subprotocol {subprotocol!r} was not offered by the client (it offered: {offer})")
+        fields.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
+    for name, value in headers:
+        check_header(name, value)
+        if name.lower() in _OURS_TO_SEND:
+            raise ValueError(f"{name.decode()} is the server's to send; use accept(subprotocol=...) for a subprotocol")
+        fields.append((name, value))
+    return encode_head(101, fields)
+
+
+_OURS_TO_SEND = frozenset(
+    (b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-protocol", b"sec-websocket-extensions")
+)
+
+
+def encode_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Build a response head out of header fields that were checked before."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [b"HTTP/1.1 %d %s" % (status, phrase.encode("ascii"))]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join(lines) + END_OF_HEAD
+
+
+def encode_refusal(error: RequestError) -> bytes:
+    """Build the whole response to a request that is not served; the connection ends after it."""
+    body = error.detail.encode() + b"\n"
+    fields: Sequence[tuple[bytes, bytes]] = (
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Content-Length", b"%d" % len(body)),
+        *error.headers,
+        (b"Connection", b"close"),
+    )
+    return encode_head(error.status, fields) + body
+
+
+def check_header(name: bytes, value: bytes) -> None:
+    """Refuse a header that would let its value break out of its line.
+
+    Raises:
+        TypeError: name or value are no bytes.
+        ValueError: the name is no token, or the value holds CR, LF or NUL.
+    """
+    if not isinstance(name, bytes) or not isinstance(value, bytes):
+        raise TypeError(f"headers are pairs of bytes such as (b'x-room', b'1'), not ({name!r}, {value!r})")
+    if not _TOKEN.match(name):
+        raise ValueError(f"{name!r} is no header name")
+    if _NEVER_IN_A_VALUE.search(value):
+        raise ValueError(f"the value of header {name.decode()} holds CR, LF or NUL, which must not travel")

@@ -1,0 +1,90 @@
+"""Runs an application's lifespan around the server: startup before the first connection, shutdown after the last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from ..errors import StartupError
+
+logger = logging.getLogger("wsframework.server")
+
+
+@asynccontextmanager
+async def run_lifespan(
+    app: Any, *, startup_timeout: float = 60.0, shutdown_timeout: float = 60.0
+) -> AsyncIterator[dict[str, Any]]:
+    """Have the application alive inside the block; give the state that its lifespan yields.
+
+    An application without a lifespan, which raises on the lifespan scope, is served as it is. One that fails later
+    takes the server down with its error: what it held together is gone.
+
+    Raises:
+        StartupError: the application said that it cannot start, or took too long.
+    """
+    lifespan = _Lifespan(app)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lifespan.run)
+        with trio.move_on_after(startup_timeout) as scope:
+            await lifespan.started.wait()
+        if scope.cancelled_caught:
+            raise StartupError(f"the application's startup took longer than {startup_timeout:g} s")
+        if lifespan.refusal is not None:
+            raise StartupError(f"the application cannot start: {lifespan.refusal.strip()}")
+        try:
+            yield lifespan.state
+        finally:
+            with trio.move_on_after(shutdown_timeout, shield=True) as scope:
+                lifespan.stopping.set()
+                await lifespan.ended.wait()
+            if scope.cancelled_caught:
+                logger.error("the application's shutdown was cancelled after %g s", shutdown_timeout)
+            nursery.cancel_scope.cancel()
+
+
+class _Lifespan:
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._asked = False
+        self.state: dict[str, Any] = {}
+        self.refusal: str | None = None
+        self.started = trio.Event()
+        self.stopping = trio.Event()
+        self.ended = trio.Event()
+
+    async def run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        try:
+            # Shielded, so that a server that is cancelled still shuts its application down in order: `stopping` ends it.
+            with trio.CancelScope(shield=True):
+                await self._app(scope, self._receive, self._send)
+        except Exception:
+            if self.started.is_set() and self.refusal is None:
+                raise
+            logger.debug("the application has no lifespan, or refused to start", exc_info=True)
+        finally:
+            self.started.set()
+            self.ended.set()
+
+    async def _receive(self) -> dict[str, str]:
+        if not self._asked:
+            self._asked = True
+            await trio.lowlevel.checkpoint()
+            return {"type": "lifespan.startup"}
+        await self.stopping.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, event: MutableMapping[str, Any]) -> None:
+        await trio.lowlevel.checkpoint()
+        match event["type"]:
+            case "lifespan.startup.complete":
+                self.started.set()
+            case "lifespan.startup.failed":
+                self.refusal = event.get("message") or "it gave no reason"
+                self.started.set()
+            case "lifespan.shutdown.failed":
+                logger.error("the application's shutdown failed: %s", event.get("message", ""))

@@ -1,0 +1,116 @@
+"""A connection over any trio stream: TLS, the in-memory streams of tests, and sockets where there is no epoll.
+
+It has a task that reads and a task that writes, and calls the same synchronous connection code as the reactor.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import ParkingLot
+
+from .wire import RECEIVE_SIZE
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+logger = logging.getLogger("wsframework.server")
+
+
+class StreamWire:
+    """A trio stream that looks like a socket which takes one write at a time. It owns the stream."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self._writing: bytes | memoryview | None = None  # what the stream is sending right now
+        self._wanted = False  # the connection has more
+        self._shut = False
+        self._held = False
+        self._lot = ParkingLot()  # the writer, when it has nothing to do
+        self._room = ParkingLot()  # the reader, while it is held
+        # Shielded: when the server is cancelled there is still a close frame to send. `close` ends it.
+        self._scope = trio.CancelScope(shield=True)
+
+    async def run(self, connection: Connection) -> None:
+        """Read and write for this connection until it is closed."""
+        self._connection = connection
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    await self._read()
+        except Exception:
+            logger.exception("a connection failed inside the server; it was closed, the others go on")
+        finally:
+            connection.abandon()
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self._stream)
+
+    async def _read(self) -> None:
+        data = b"?"
+        while data:
+            while self._held:
+                await self._room.park()
+            try:
+                data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+            self._connection.received(data)
+
+    async def _write(self) -> None:
+        while True:
+            while self._writing is not None:
+                try:
+                    await self._stream.send_all(self._writing)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    self._connection.received(b"")
+                    return
+                self._writing = None
+                if self._wanted:
+                    self._wanted = False
+                    self._connection.writable()
+            if self._shut:
+                await self._finish()
+                return
+            await self._lot.park()
+
+    async def _finish(self) -> None:
+        """End our direction of the stream. TLS cannot do that: there the whole stream is closed."""
+        try:
+            if isinstance(self._stream, trio.abc.HalfCloseableStream):
+                await self._stream.send_eof()
+                return
+            await self._stream.aclose()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        self._connection.received(b"")
+
+    def send(self, data: bytes | memoryview) -> int:
+        if self._writing is not None:
+            return 0
+        self._writing = data
+        self._lot.unpark()
+        return len(data)
+
+    def ask_to_write(self) -> None:
+        self._wanted = True
+
+    def hold(self) -> None:
+        self._held = True
+
+    def resume(self) -> None:
+        self._held = False
+        self._room.unpark()
+
+    def shut_down(self) -> None:
+        self._shut = True
+        self._lot.unpark()
+
+    def close(self) -> None:
+        self._scope.cancel()
+
+    def close_after(self, seconds: float) -> None:
+        """Close when this much time has passed, whatever is still going on."""
+        self._scope.deadline = trio.current_time() + seconds

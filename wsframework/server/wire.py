@@ -1,0 +1,34 @@
+"""The socket's end of a connection, as the connection sees it: bytes out without waiting, and a few switches."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+# One read takes at most this much; it bounds how far an inbox overshoots.
+RECEIVE_SIZE = 64 * 1024
+
+
+class Wire(Protocol):
+    """Carries bytes for one connection, and calls its ``received(data)`` and ``writable()``. Nothing here waits."""
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Hand over the beginning of ``data``; return how many bytes were taken, 0 when there is no room.
+
+        Raises:
+            OSError: the other side is gone.
+        """
+
+    def ask_to_write(self) -> None:
+        """Have ``writable()`` called once there is room again."""
+
+    def hold(self) -> None:
+        """Read no more until `resume`."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def shut_down(self) -> None:
+        """Nothing more will be sent and nothing more is expected, only that the other side goes."""
+
+    def close(self) -> None:
+        """Let go of the socket at once, whatever is still on its way."""

@@ -1,0 +1,173 @@
+"""The life of one connection: its nursery, its children, its grace, its end.
+
+What holds, for class and function endpoints alike:
+
+* Everything that the endpoint starts runs in the connection's own nursery, and ends with the connection.
+* When the client leaves, children are cancelled at once. The hook that runs gets a grace and is then cancelled; so
+  does each hook that runs after it, for what the client had sent before it left is still delivered, in order.
+* At the end, in this order: subscriptions end, the connection is closed if it is not, ``farewell`` runs. It runs
+  exactly once, also after an error and also when we are cancelled, shielded, and for a bounded time.
+* An error of the program closes this connection with 1011 (before accept: HTTP 500), is logged once, and goes no
+  further. A client's error closes it with the code that fits and is no error of ours.
+
+How the grace works without a task or a lock: the transport calls us synchronously when the end begins, and all we do
+then is to cancel some scopes and to set the deadline of another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+
+from .asgi import ASGITransport
+from .close import CloseCode, describe
+from .errors import ClientError, WebSocketDisconnect, WebSocketStateError
+from .websocket import WebSocket
+
+logger = logging.getLogger("wsframework.endpoint")
+
+# Where a test server asks to be told about errors, beside the log.
+REPORT_ERRORS_TO = "wsframework.errors"
+
+
+class Session:
+    """Runs the endpoint of one connection.
+
+    Args:
+        websocket: the connection.
+        name: what the endpoint is called in log lines.
+        grace: seconds that a hook has to finish after the client has left.
+        farewell_timeout: seconds that ``farewell`` has.
+    """
+
+    def __init__(self, websocket: WebSocket, name: str, grace: float = 1.0, farewell_timeout: float = 5.0) -> None:
+        self.websocket = websocket
+        self.name = name
+        self._grace = grace
+        self._farewell_timeout = farewell_timeout
+        self._transport = websocket.transport
+        websocket.starter = self
+        self._hooks = trio.CancelScope()
+        self._children: set[trio.CancelScope] = set()
+        self._nursery: trio.Nursery | None = None
+        self._ended = False
+        self._failures: list[Exception] = []
+
+    async def run(self, main: Callable[[], Awaitable[None]], farewell: Callable[[int], Awaitable[None]]) -> None:
+        """Run ``main`` until it returns, the client leaves or we are cancelled; then say ``farewell(close_code)``."""
+        try:
+            with self._hooks:
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    self._transport.start(nursery)
+                    self._transport.on_end = self._end
+                    if self._transport.close_code is not None:
+                        self._end(False)
+                    await self.contain(main)
+                    self._check_answered()
+                    self._close(CloseCode.NORMAL_CLOSURE)
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            self._close(CloseCode.GOING_AWAY)  # we were cancelled, if nothing else has closed it
+            await self._say(farewell)
+            if isinstance(self._transport, ASGITransport):
+                await self._transport.finish()
+            self._report()
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a child task that is cancelled when the connection ends."""
+        if self._nursery is None:
+            raise trio.ClosedResourceError("this connection is over, so it cannot start a task any more")
+        scope = trio.CancelScope()
+        self._children.add(scope)
+        if self._ended:
+            scope.cancel()
+        self._nursery.start_soon(self._run_child, scope, function, args, name=function)
+
+    async def _run_child(
+        self, scope: trio.CancelScope, function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]
+    ) -> None:
+        try:
+            with scope:
+                await self.contain(function, *args)
+        finally:
+            self._children.discard(scope)
+
+    async def contain(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Run something of the endpoint's. What it raises ends this connection and nothing else."""
+        try:
+            await function(*args)
+        except WebSocketDisconnect:
+            pass
+        except ClientError as error:
+            self._transport.cut_off(error.code, error.reason)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failures.append(error)
+        self._close(CloseCode.INTERNAL_ERROR)
+        self._hooks.cancel()
+
+    def _check_answered(self) -> None:
+        if not self._transport.accepted and self._transport.close_code is None:
+            self._fail(
+                WebSocketStateError(
+                    f"{self.name} returned without an answer to the handshake: "
+                    "call `await websocket.accept()` or `await websocket.close()`"
+                )
+            )
+
+    # The end
+
+    def _end(self, by_us: bool) -> None:
+        """The transport's call: the end has begun. Nothing here waits."""
+        self._ended = True
+        for scope in self._children:
+            scope.cancel()
+        if not by_us:
+            self._renew()
+            self._transport.on_late_message = self._renew
+
+    def _renew(self) -> None:
+        self._hooks.deadline = trio.current_time() + self._grace
+
+    def _close(self, code: int) -> None:
+        """End the subscriptions, then the connection, with this code unless it has ended already."""
+        if self._transport.mailbox is not None:
+            self._transport.mailbox.empty()
+            self._transport.mailbox.leave()
+        self._transport.cut_off(code)
+
+    async def _say(self, farewell: Callable[[int], Awaitable[None]]) -> None:
+        code = self._transport.close_code
+        assert code is not None
+        with trio.move_on_after(self._farewell_timeout, shield=True) as scope:
+            try:
+                await farewell(code)
+            except WebSocketDisconnect:
+                pass
+            except Exception as error:
+                self._failures.append(error)
+        if scope.cancelled_caught:
+            logger.warning(
+                "%s: on_disconnect was cancelled after %g s, it must be quicker", self._where(), self._farewell_timeout
+            )
+
+    def _report(self) -> None:
+        for error in self._failures:
+            logger.error("%s failed, the connection was closed", self._where(), exc_info=error)
+            report = self.websocket.scope.get(REPORT_ERRORS_TO)
+            if report is not None:
+                report(error)
+
+    def _where(self) -> str:
+        client = self.websocket.client
+        who = f"{client.host}:{client.port}" if client is not None else "a client"
+        code = self._transport.close_code
+        end = "" if code is None else f", closed with {describe(code, self._transport.close_reason)}"
+        return f"{self.name} at {self.websocket.scope.get('path', '')!r} for {who}{end}"

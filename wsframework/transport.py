@@ -1,0 +1,313 @@
+"""What a WebSocket talks through: one client's messages in and out, whatever carries them.
+
+There are two kinds. A `Connection` of our own server is one, and talks to the socket. `ASGITransport` is the other; it
+wraps the ``receive`` and ``send`` of any ASGI server. Everything above this floor, sessions and hub included, knows
+only `Transport`.
+
+How a transport ends. ``close_code`` is None while the client is there. It is set once, when the end begins: by the
+client's close frame, by ours, or by a connection that broke. Messages that came before are still handed out; then
+every ``receive`` raises `WebSocketDisconnect`, and so does every ``send`` that could not reach the client any more.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from typing import Any, Protocol
+
+import outcome
+import trio
+from trio.lowlevel import (
+    Abort,
+    ParkingLot,
+    Task,
+    checkpoint,
+    checkpoint_if_cancelled,
+    current_task,
+    reschedule,
+    wait_task_rescheduled,
+)
+
+from .close import CloseCode, check_close
+from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
+
+Message = str | bytes
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+# A checkpoint costs 2.8 us and an echoed message 6 (CPython 3.11), so receive and send check for cancellation every
+# time, which costs 0.2, and let other tasks run after this many messages that did not have to wait.
+BURST = 32
+
+
+class WireFormat(Protocol):
+    """How messages look on their way out. A broadcast encodes once for all clients whose transports share a format."""
+
+    def encode(self, message: Message) -> Any: ...
+
+    def join(self, encoded: Sequence[Any]) -> Any: ...
+
+
+class Ticket:
+    """A message that waits in line behind publications."""
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = False
+
+
+class Mailbox(Protocol):
+    """Where the hub keeps what a client has not taken yet. It writes through its transport's ``offer``."""
+
+    def catch_up(self) -> bool:
+        """Offer what was published so far. False: some of it waits, and a direct message must line up behind it."""
+
+    def line_up(self, encoded: Any) -> Ticket:
+        """Send this when everything that waits now has been offered."""
+
+    def empty(self) -> None:
+        """Offer all that waits, whether the client keeps up or not: the connection is about to end."""
+
+    def drained(self) -> None:
+        """The client has taken everything that was offered."""
+
+    def leave(self) -> None:
+        """The connection has ended, and its subscriptions with it."""
+
+
+class Transport(ABC):
+    """One client: receive its messages in order, send it messages in order, end once.
+
+    Attributes:
+        wire_format: shared by all transports that can send each other's encoded messages.
+        accepted: the handshake is done and messages may flow.
+        subprotocol: the one that was agreed on, if any.
+        close_code: None, or the code with which the end began.
+        close_reason: the reason beside it, often empty.
+        gone: there is no connection any more; nothing that waited will leave.
+        on_end: called once, when the end begins, with whether it was the endpoint itself that closed.
+        on_late_message: called for each message that is handed out; set once the client has left.
+        mailbox: what the hub has for this client, if it has subscribed to anything.
+    """
+
+    __slots__ = (
+        "_burst",
+        "_connect_told",
+        "_held",
+        "_inbox",
+        "_mute",
+        "_receiver",
+        "_senders",
+        "accepted",
+        "close_code",
+        "close_reason",
+        "gone",
+        "mailbox",
+        "on_end",
+        "on_late_message",
+        "subprotocol",
+    )
+
+    wire_format: WireFormat
+
+    def __init__(self) -> None:
+        self.accepted = False
+        self.subprotocol: str | None = None
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.gone = False
+        self.on_end: Callable[[bool], None] | None = None
+        self.on_late_message: Callable[[], None] | None = None
+        self.mailbox: Mailbox | None = None
+        self._inbox: deque[Message] = deque()
+        self._held = False  # the inbox is full, and nothing more is read from the client
+        self._mute = False  # nothing can be sent any more
+        self._receiver: Task | None = None
+        self._senders: ParkingLot | None = None  # tasks whose messages wait for the client to take bytes
+        self._burst = BURST
+        self._connect_told = False
+
+    # What an endpoint calls
+
+    @abstractmethod
+    async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
+        """Finish the handshake, agree on ``subprotocol``, add ``headers`` to the answer."""
+
+    async def receive(self) -> Message:
+        """Return the next message, a string for text and bytes for binary.
+
+        Raises:
+            WebSocketDisconnect: the connection has ended and everything that came before was handed out.
+            trio.BusyResourceError: another task is receiving.
+
+        If it is cancelled: nothing is lost, the next call returns what this one would have.
+        """
+        if self._inbox:
+            await self._checkpoint()
+        while not self._inbox:
+            if self.close_code is not None:
+                self._finish_end()
+                await checkpoint()
+                raise self.disconnect()
+            if not self.accepted:
+                raise WebSocketStateError("receive before accept: call `await websocket.accept()` first")
+            if self._receiver is not None:
+                raise trio.BusyResourceError("another task is already receiving from this WebSocket")
+            self._burst = BURST
+            self._receiver = current_task()
+            await wait_task_rescheduled(self._stop_receiving)
+        message = self._inbox.popleft()
+        if self._held:
+            self._make_room()
+        if self.on_late_message is not None:
+            self.on_late_message()
+        return message
+
+    @abstractmethod
+    async def send(self, message: Message) -> None:
+        """Send one message: a string as text, bytes as binary. Waits while the client is behind.
+
+        Raises:
+            WebSocketDisconnect: the connection has ended.
+
+        If it is cancelled: the message either has not begun or arrives whole.
+        """
+
+    async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Say goodbye with this code and reason; before ``accept``, refuse the handshake with 403.
+
+        After the end this does nothing. It does not wait for the client's answer: the server sees to that.
+        """
+        check_close(code, reason)
+        if self.mailbox is not None:
+            self.mailbox.empty()
+        self._close(code, reason, by_us=True)
+        await checkpoint()
+
+    @abstractmethod
+    async def start_response(self, status: int, headers: RawHeaders) -> None:
+        """Begin an HTTP response that refuses the handshake."""
+
+    @abstractmethod
+    async def send_body(self, body: bytes, more: bool) -> None:
+        """Send a part of that response; the last one has ``more`` unset."""
+
+    # What the hub and the session call; none of it waits
+
+    @abstractmethod
+    def offer(self, encoded: Any) -> bool:
+        """Send what is already encoded. False: the client is behind now; the mailbox is told when it is not."""
+
+    @property
+    @abstractmethod
+    def behind(self) -> bool:
+        """Something waits for the client to take it."""
+
+    def cut_off(self, code: int, reason: str = "") -> None:
+        """End the connection although nobody in the endpoint asked for it. Does nothing after the end."""
+        self._close(code, reason, by_us=False)
+
+    def start(self, nursery: trio.Nursery) -> None:  # noqa: B027 - most transports need no task
+        """Start the tasks that this transport needs, if any. They end with the nursery."""
+
+    def disconnect(self) -> WebSocketDisconnect:
+        """Build the exception that tells of the end."""
+        code = CloseCode.ABNORMAL_CLOSURE if self.close_code is None else self.close_code
+        return WebSocketDisconnect(code, self.close_reason)
+
+    # What the kinds of transport share
+
+    @abstractmethod
+    def _close(self, code: int, reason: str, *, by_us: bool) -> None:
+        """Begin the end from this side: a close frame, or a refusal before the handshake is done."""
+
+    def _finish_end(self) -> None:  # noqa: B027 - a hook with a default
+        """Called when the end has begun and the last message before it has been handled."""
+
+    @abstractmethod
+    def _make_room(self) -> None:
+        """A message was taken from an inbox that was full; read on if there is room enough."""
+
+    def _begin_end(self, code: int, reason: str, *, by_us: bool = False) -> None:
+        """Note how the connection ends, wake everybody who waits for it, and tell the session if it did not ask."""
+        if self.close_code is not None:
+            return
+        self.close_code, self.close_reason = int(code), reason
+        if by_us:
+            self._inbox.clear()
+        self._tell_session(by_us)
+        self._wake_receiver()
+        self._wake_senders()
+
+    def _tell_session(self, by_us: bool) -> None:
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(by_us)
+
+    def _wake_receiver(self) -> None:
+        task, self._receiver = self._receiver, None
+        if task is not None:
+            reschedule(task, outcome.Value(None))
+
+    def _wake_senders(self) -> None:
+        if self._senders is not None:
+            self._senders.unpark_all()
+
+    def _stop_receiving(self, _raise_cancel: Any) -> Abort:
+        self._receiver = None
+        return Abort.SUCCEEDED
+
+    async def _checkpoint(self) -> None:
+        self._burst -= 1
+        if self._burst:
+            await checkpoint_if_cancelled()
+        else:
+            self._burst = BURST
+            await checkpoint()
+
+    async def _wait_until_taken(self, ticket: Ticket | None = None) -> None:
+        """Wait until the client has taken what was sent so far; raise WebSocketDisconnect if it never will."""
+        if self._senders is None:
+            self._senders = ParkingLot()
+        if self.behind:
+            await self._senders.park()
+        while ticket is not None and not ticket.taken and not self.gone:
+            await self._senders.park()
+        if self.gone:
+            await checkpoint()
+            raise self.disconnect()
+
+    # The ASGI triple, for any application that speaks it
+
+    async def asgi_receive(self) -> dict[str, Any]:
+        """ASGI's ``receive``: the connect event, the messages, and from then on the disconnect event."""
+        if not self._connect_told:
+            self._connect_told = True
+            await checkpoint()
+            return {"type": "websocket.connect"}
+        try:
+            message = await self.receive()
+        except WebSocketDisconnect as end:
+            return {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
+        return {"type": "websocket.receive", "text" if isinstance(message, str) else "bytes": message}
+
+    async def asgi_send(self, event: MutableMapping[str, Any]) -> None:
+        """ASGI's ``send``. After the end it raises `ClientGone`, the ``OSError`` that the specification asks for."""
+        try:
+            match event["type"]:
+                case "websocket.send":
+                    text = event.get("text")
+                    await self.send(event["bytes"] if text is None else text)
+                case "websocket.accept":
+                    await self.accept(event.get("subprotocol"), event.get("headers") or ())
+                case "websocket.close":
+                    await self.close(event.get("code") or CloseCode.NORMAL_CLOSURE, event.get("reason") or "")
+                case "websocket.http.response.start":
+                    await self.start_response(event["status"], event.get("headers") or ())
+                case "websocket.http.response.body":
+                    await self.send_body(event.get("body") or b"", bool(event.get("more_body")))
+                case unknown:
+                    raise WebSocketStateError(f"a WebSocket application cannot send {unknown!r}")
+        except WebSocketDisconnect as end:
+            raise ClientGone(end.code, end.reason) from end
