@@ -17,9 +17,15 @@ A mistake of the programmer is a ``TypeError`` or a ``ValueError``, as anywhere 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.websockets import WebSocketDisconnect as _StarletteDisconnect
 
 from .close import CloseCode, describe
+
+# The key in the scope under which a server, such as that of a test, asks to be told of an endpoint's errors.
+REPORT_ERRORS_TO = "wsframework.errors"
+ReportError = Callable[[Exception], None]
 
 
 class WebSocketDisconnect(_StarletteDisconnect):  # noqa: N818 - the name people know

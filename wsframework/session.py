@@ -24,13 +24,10 @@ import trio
 
 from .asgi import ASGITransport
 from .close import CloseCode, describe
-from .errors import ClientError, WebSocketDisconnect, WebSocketStateError
+from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
 from .websocket import WebSocket
 
 logger = logging.getLogger("wsframework.endpoint")
-
-# Where a test server asks to be told about errors, beside the log.
-REPORT_ERRORS_TO = "wsframework.errors"
 
 
 class Session:
@@ -138,9 +135,10 @@ class Session:
 
     def _close(self, code: int) -> None:
         """End the subscriptions, then the connection, with this code unless it has ended already."""
-        if self._transport.mailbox is not None:
-            self._transport.mailbox.empty()
-            self._transport.mailbox.leave()
+        mailbox = self._transport.mailbox
+        if mailbox is not None:
+            mailbox.empty()
+            mailbox.leave()
         self._transport.cut_off(code)
 
     async def _say(self, farewell: Callable[[int], Awaitable[None]]) -> None:

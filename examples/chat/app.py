@@ -90,10 +90,10 @@ class Chat(WebSocketEndpoint):
         match data:
             case Typing():
                 await self.hub.broadcast(self.room, Typing(self.name), exclude=websocket)
-            case Say(text) if text.strip() and len(text) <= MAX_TEXT:
-                await self.hub.broadcast(self.room, Message(self.name, text, at=time.time_ns() // 1_000_000))
+            case Say(text) if 0 < len(text.strip()) <= MAX_TEXT:
+                await self.hub.broadcast(self.room, Message(self.name, text.strip(), time.time_ns() // 1_000_000))
             case Say(text):
-                detail = f"A message has 1 to {MAX_TEXT:,} characters; this one has {len(text):,}."
+                detail = f"A message has 1 to {MAX_TEXT:,} characters; this one has {len(text.strip()):,}."
                 await websocket.send_json(Problem(detail))
 
     async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:

@@ -88,6 +88,8 @@ class Subscriber:
 
     def leave(self) -> None:
         """End every subscription: the connection has ended."""
+        if self.transport.mailbox is None:
+            return
         self.transport.mailbox = None
         self._discard()
         for topic in self.subscriptions:
@@ -151,7 +153,7 @@ class Subscriber:
     def _disconnect(self) -> None:
         self._counters.disconnected += 1
         self._discard()
-        self.transport.cut_off(CloseCode.TRY_AGAIN_LATER, "too slow: messages were waiting for longer than they may")
+        self.transport.cut_off(CloseCode.TRY_AGAIN_LATER, "too slow: the queue of messages for this client was full")
 
     # What the transport calls
 

@@ -20,7 +20,7 @@ import trio
 from hypercorn.config import Config
 
 from ..close import CloseCode
-from ..errors import RequestError, StartupError
+from ..errors import REPORT_ERRORS_TO, ReportError, RequestError, StartupError
 from ..limits import Limits
 from . import reactor
 from .arrival import read_arrival
@@ -145,8 +145,11 @@ class Server:
         else:
             await self.handle_stream(secure, peers)
 
-    async def handle_stream(self, stream: Any, peers: Peers) -> None:
-        """Serve a connection over a trio stream, from its request head on. Owns the stream."""
+    async def handle_stream(self, stream: Any, peers: Peers, report: ReportError | None = None) -> None:
+        """Serve a connection over a trio stream, from its request head on. Owns the stream.
+
+        ``report``, if given, is told of errors of the application besides the log.
+        """
 
         async def receive_some() -> bytes:
             try:
@@ -172,7 +175,7 @@ class Server:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wire.run, connection)
                 try:
-                    await self._run(connection, arrival.handshake, peers)
+                    await self._run(connection, arrival.handshake, peers, report)
                 except trio.Cancelled:
                     wire.close_after(_GOODBYE)
                     raise
@@ -182,16 +185,22 @@ class Server:
         self._connections.add(connection)
         return connection
 
-    async def _run(self, connection: Connection, handshake: Handshake, peers: Peers) -> None:
+    async def _run(
+        self, connection: Connection, handshake: Handshake, peers: Peers, report: ReportError | None = None
+    ) -> None:
         """Run the application for a connection."""
         scope = make_scope(handshake, peers, self._state, self._config.root_path)
+        if report is not None:
+            scope[REPORT_ERRORS_TO] = report
         code = CloseCode.GOING_AWAY  # if we are cancelled
         try:
             await self._app(scope, connection.asgi_receive, connection.asgi_send)
             code = CloseCode.NORMAL_CLOSURE
-        except Exception:
+        except Exception as error:
             code = CloseCode.INTERNAL_ERROR
             logger.exception("the application failed at %r; the connection was closed", handshake.path)
+            if report is not None:
+                report(error)
         finally:
             connection.finish(code)
 

@@ -1,0 +1,6 @@
+"""Tests without a port: the application and its clients in one Trio run, on a virtual clock if you like."""
+
+from .client import Client as Client
+from .client import HandshakeRefused as HandshakeRefused
+from .client import NothingReceived as NothingReceived
+from .connect import connect as connect

@@ -1,0 +1,168 @@
+"""`connect`: an application and its client in one Trio run, without a port and without a thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import trio
+import trio_websocket
+from hypercorn.config import Config
+from trio.lowlevel import RunVar
+
+from ..limits import Limits
+from ..server.lifespan import run_lifespan
+from ..server.scope import Peers
+from ..server.server import Server
+from .client import Client, HandshakeRefused, NothingReceived
+from .streams import WINDOW, memory_connection
+
+_HOST = "testserver"
+_PEERS = Peers(("127.0.0.1", 50000), ("127.0.0.1", 80))
+
+
+@attrs.define
+class _Host:
+    """An application that is alive, and who uses it."""
+
+    server: Server
+    nursery: trio.Nursery
+    clients: int = 0
+    last_left: trio.Event = attrs.field(factory=trio.Event)
+
+
+_hosts: RunVar[dict[int, _Host]] = RunVar("wsframework.testing hosts")
+
+
+@asynccontextmanager
+async def connect(
+    app: Any,
+    path: str = "/",
+    *,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    subprotocols: Iterable[str] = (),
+    limits: Limits | None = None,
+    deadline: float = 1.0,
+    window: int = WINDOW,
+    raise_app_errors: bool = True,
+) -> AsyncIterator[Client]:
+    """Connect a client to an application, in memory: ``async with connect(app, "/chat/1") as client``.
+
+    Real frames pass through the real connection code, and all timeouts follow Trio's clock, so a test can use
+    ``autojump_clock``. The first client of an application starts its lifespan, the last one ends it.
+
+    Args:
+        app: an `App`, an endpoint class, or any ASGI application for Trio.
+        path: with a query string if needed.
+        headers: more header fields for the handshake.
+        subprotocols: those that the client offers.
+        limits: the server's; those of the application's first client count.
+        deadline: seconds that each receive may take.
+        window: bytes that may be on their way in each direction.
+        raise_app_errors: raise what the endpoint raised when the block ends. An error in the block then is its cause.
+
+    Raises:
+        HandshakeRefused: the application did not accept.
+    """
+    errors: list[Exception] = []
+    failure: Exception | None = None
+    async with _hosted(app, limits) as host:
+        client_end, server_end = memory_connection(window)
+        served = trio.Event()
+
+        async def serve() -> None:
+            try:
+                await host.server.handle_stream(server_end, _PEERS, errors.append)
+            finally:
+                served.set()
+
+        host.nursery.start_soon(serve)
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    connection = await _open(nursery, client_end, path, headers, subprotocols, deadline)
+                    client = Client(connection, client_end, path, deadline)
+                    yield client
+                    await _leave(client, connection)
+                except Exception as error:
+                    failure = error
+                nursery.cancel_scope.cancel()
+        except* trio_websocket.ConnectionRejected as group:
+            failure = _refused(group)
+        client_end.vanish()
+        # The endpoint's grace and its goodbye are bounded; wait for them, so that their errors are this test's.
+        await served.wait()
+    if errors and raise_app_errors:
+        raise (errors[0] if len(errors) == 1 else ExceptionGroup("the application failed", errors)) from failure
+    if failure is not None:
+        raise failure
+
+
+async def _open(
+    nursery: trio.Nursery,
+    stream: trio.abc.Stream,
+    path: str,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+    subprotocols: Iterable[str],
+    deadline: float,
+) -> trio_websocket.WebSocketConnection:
+    fields = headers.items() if isinstance(headers, Mapping) else headers
+    try:
+        with trio.fail_after(deadline):
+            return await trio_websocket.wrap_client_stream(
+                nursery,
+                stream,
+                _HOST,
+                path,
+                subprotocols=list(subprotocols),
+                extra_headers=[(name.encode(), value.encode()) for name, value in fields],
+                message_queue_size=1_000_000,  # this client reads on; `Client.stall` is for one that does not
+                max_message_size=1 << 30,
+            )
+    except trio.TooSlowError:
+        raise NothingReceived(f"{path}: waited {deadline:g} s for an answer to the handshake") from None
+
+
+def _refused(group: BaseExceptionGroup[trio_websocket.ConnectionRejected]) -> HandshakeRefused:
+    refusal = group.exceptions[0]
+    assert isinstance(refusal, trio_websocket.ConnectionRejected)
+    return HandshakeRefused(refusal.status_code, list(refusal.headers or ()), refusal.body or b"")
+
+
+async def _leave(client: Client, connection: trio_websocket.WebSocketConnection) -> None:
+    client.resume()
+    if connection.closed is None:
+        with trio.move_on_after(client.deadline):
+            await connection.aclose()
+
+
+@asynccontextmanager
+async def _hosted(app: Any, limits: Limits | None) -> AsyncIterator[_Host]:
+    """Have the application alive; the first one to ask holds its lifespan and waits for the others."""
+    try:
+        hosts = _hosts.get()
+    except LookupError:
+        hosts = {}
+        _hosts.set(hosts)
+    host = hosts.get(id(app))
+    if host is not None:
+        host.clients += 1
+        try:
+            yield host
+        finally:
+            host.clients -= 1
+            if not host.clients:
+                host.last_left.set()
+        return
+    async with run_lifespan(app) as state:
+        server = Server(app, Config(), Limits() if limits is None else limits, state)
+        async with server.running() as nursery:
+            host = hosts[id(app)] = _Host(server, nursery)
+            try:
+                yield host
+                if host.clients:
+                    await host.last_left.wait()
+            finally:
+                del hosts[id(app)]
