@@ -68,13 +68,14 @@ def newer_python() -> str:
 def set_up(extra: str) -> None:
     """Install the project with this extra, unless that is done."""
     # The environment is made anew when Python, the project's place or its dependencies are no longer the same.
-    facts = [sys.version, sys.base_prefix, str(ROOT), (ROOT / "pyproject.toml").read_text("utf-8")]
+    facts = [str(sys.version_info), sys.base_prefix, str(ROOT), (ROOT / "pyproject.toml").read_text("utf-8")]
     fingerprint = hashlib.sha256("\n".join(facts).encode()).hexdigest()
     state = VENV / "made-by-start.txt"  # the fingerprint, then what is installed; empty while we are at it
     ours = state.exists()
     done = state.read_text("utf-8").split() if ours else []
     project = f"project{extra}"
-    if done[:1] == [fingerprint] and project in done:
+    # With an extra in, the project without one is in too.
+    if done[:1] == [fingerprint] and any(entry.startswith(project) for entry in done):
         return
     if VENV.exists() and not ours:
         sys.exit(f"{VENV} was not made by start.py: remove it, or set WSFRAMEWORK_VENV to another place.")

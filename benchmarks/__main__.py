@@ -41,7 +41,9 @@ def choose(what: str, names: str, known: Mapping[str, T]) -> list[T]:
 
 @click.command(context_settings={"max_content_width": 110})
 @click.option("--jobs", "job_names", help=f"Comma-separated, or 'all'. Default: {', '.join(DEFAULT_JOBS)}.")
-@click.option("--peers", "peer_names", help="Comma-separated, or 'all', which is the default. The first is the baseline.")
+@click.option(
+    "--peers", "peer_names", help="Comma-separated, or 'all', which is the default. The first is the baseline."
+)
 @click.option("--rounds", type=click.IntRange(1, 100), help="How often each peer does each job. Default: 5.")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one run measures. Default: 2.")
 @click.option("--quick", is_flag=True, help=f"{', '.join(QUICK_JOBS)} with three peers, one round of half a second.")
@@ -92,7 +94,9 @@ def run(jobs: list[Job], peers: list[Peer], rounds: int, seconds: float, json_pa
         console = Console(width=120)  # a file has no width, and 80 columns are too few for the table
     limit, needed = raise_descriptor_limit(), max(job.connections for job in jobs) + 100
     if limit < needed:
-        raise click.ClickException(f"These jobs need {needed:,} open files, and the limit is {limit:,}: see ulimit -Hn.")
+        raise click.ClickException(
+            f"These jobs need {needed:,} open files, and the limit is {limit:,}: see ulimit -Hn."
+        )
     cores = choose_cores()
     if cores[0] == cores[1]:
         console.print("There is only one core: server and load generator share it.", style="yellow")

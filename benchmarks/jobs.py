@@ -40,7 +40,9 @@ class Job:
     @property
     def title(self) -> str:
         size = next(
-            f"{self.size // unit} {name}" for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")) if self.size >= unit
+            f"{self.size // unit} {name}"
+            for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+            if self.size >= unit
         )
         match self.mode:
             case Mode.ECHO:

@@ -3,8 +3,6 @@
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -14,7 +12,7 @@ import msgspec
 import trio
 
 from .jobs import Job, Mode
-from .processes import cpu_seconds, memory_bytes
+from .processes import cpu_seconds, memory_bytes, open_pinned
 
 SOURCE = Path(__file__).with_name("load.c")
 
@@ -101,19 +99,6 @@ class Generator:
         return line
 
 
-@asynccontextmanager
-async def open_generator(command: list[str], core: int) -> AsyncIterator[Generator]:
-    """Start the load generator on one core; it is killed at the end of the block."""
-    process = await trio.lowlevel.open_process(command, stdin=PIPE, stdout=PIPE)
-    os.sched_setaffinity(process.pid, {core})
-    try:
-        yield Generator(process)
-    finally:
-        process.kill()
-        with trio.CancelScope(shield=True):  # a killed process ends at once
-            await process.wait()
-
-
 async def run_load(program: Path, core: int, job: Job, *, pid: int, port: int, seconds: float) -> Sample:
     """Put a server under load and return what was measured.
 
@@ -133,7 +118,8 @@ async def run_load(program: Path, core: int, job: Job, *, pid: int, port: int, s
     budget = PREPARATION_SECONDS + 2 * seconds
     memory_before = memory_bytes(pid)
     with trio.move_on_after(budget):
-        async with open_generator(command, core) as generator:
+        async with open_pinned(command, core, stdin=PIPE, stdout=PIPE) as process:
+            generator = Generator(process)
             if job.mode is Mode.IDLE:
                 await generator.phase("connected")
                 memory = memory_bytes(pid) - memory_before

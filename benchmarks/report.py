@@ -124,7 +124,9 @@ def print_report(console: Console, rows: Sequence[Row], jobs: Sequence[Job], pee
             for note in _notes(row, job):
                 console.print(f"  {row.peer}: {note}", style="yellow", markup=False)
         console.print()
-    console.print(f"ratio: how many times as fast (as small, for memory) {peers[0].name} is. CPU ratio: how many times its")
+    console.print(
+        f"ratio: how many times as fast (as small, for memory) {peers[0].name} is. CPU ratio: how many times its"
+    )
     console.print("processor time per message the peer takes. Medians; how to read them is in benchmarks/README.md.")
 
 

@@ -4,13 +4,14 @@ import ast
 import os
 import pkgutil
 import shlex
+import shutil
 import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import IO
 
 import attrs
@@ -18,7 +19,7 @@ import trio
 
 from . import peers
 from .load import LoadError
-from .processes import family
+from .processes import open_pinned
 
 PROJECT = Path(__file__).parent.parent
 START_SECONDS = 20
@@ -67,37 +68,24 @@ def find_peers() -> dict[str, Peer]:
 async def open_server(peer: Peer, core: int) -> AsyncIterator[tuple[int, int]]:
     """Start a peer on one core and wait until it listens; yield its process id and its port.
 
-    At the end of the block it is killed, and whatever it has started with it: it has nothing to save.
-
     Raises:
-        LoadError: It ended at once or did not listen in time; the message has its last words.
+        LoadError: It is not there, ended at once or did not listen in time; the message has its last words.
     """
+    if shutil.which(peer.command[0]) is None:
+        raise LoadError(f"{peer.name} cannot be started: there is no program {peer.command[0]}")
     port = _free_port()
     command = [part.replace("{port}", str(port)) for part in peer.command]
     path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryFile() as errors:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                env={**os.environ, "PYTHONPATH": path},
-            )
-        except OSError as error:
-            raise LoadError(f"{peer.name} cannot be started: {error}") from error
-        try:
-            os.sched_setaffinity(process.pid, {core})
+        options = {"stdin": DEVNULL, "stdout": errors, "stderr": errors, "env": {**os.environ, "PYTHONPATH": path}}
+        async with open_pinned(command, core, **options) as process:
             await _wait_listening(peer, process, port, errors)
             yield process.pid, port
-        finally:
-            _kill(family(process.pid))
-            process.wait()
 
 
-async def _wait_listening(peer: Peer, process: "subprocess.Popen[bytes]", port: int, errors: IO[bytes]) -> None:
+async def _wait_listening(peer: Peer, process: trio.Process, port: int, errors: IO[bytes]) -> None:
     with trio.move_on_after(START_SECONDS):
-        while process.poll() is None:
+        while process.returncode is None:
             try:
                 stream = await trio.open_tcp_stream("127.0.0.1", port)
             except OSError:
@@ -107,15 +95,8 @@ async def _wait_listening(peer: Peer, process: "subprocess.Popen[bytes]", port: 
                 return
     errors.seek(0)
     lines = errors.read().decode(errors="replace").strip().splitlines()
-    how = "did not listen in time" if process.poll() is None else f"ended with exit code {process.returncode}"
+    how = "did not listen in time" if process.returncode is None else f"ended with exit code {process.returncode}"
     raise LoadError(f"{peer.name} {how}: {lines[-1] if lines else 'it said nothing'}")
-
-
-def _kill(pids: Iterable[int]) -> None:
-    # The list is complete before the first one dies: an orphan is no longer found by its parent.
-    for pid in list(pids):
-        with suppress(ProcessLookupError):
-            os.kill(pid, 9)
 
 
 def _free_port() -> int:

@@ -8,18 +8,25 @@ import pytest
 PUBLIC = {
     "wsframework": {
         "App",
+        "ClientError",
         "CloseCode",
         "Hub",
+        "HubStatistics",
+        "InvalidData",
         "Limits",
         "Overflow",
+        "ProtocolError",
         "Receipt",
+        "StartupError",
         "WebSocket",
         "WebSocketDisconnect",
         "WebSocketEndpoint",
         "WebSocketRoute",
+        "WebSocketStateError",
         "serve",
     },
-    "wsframework.testing": {"connect"},
+    "wsframework.server": {"serve"},
+    "wsframework.testing": {"Client", "HandshakeRefused", "NothingReceived", "connect"},
 }
 
 

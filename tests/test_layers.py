@@ -79,18 +79,17 @@ def complaints(source: str, module: str, parts: set[str], *, is_package: bool = 
     ]
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = ".".join(["wsframework", *path.relative_to(PACKAGE).with_suffix("").parts])
-        yield name.removesuffix(".__init__"), path
+MODULES = {
+    ".".join(["wsframework", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+PARTS = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in MODULES.values()} - DOORS
 
 
-PARTS = {path.relative_to(PACKAGE).with_suffix("").parts[0] for _, path in modules()} - DOORS
-
-
-@pytest.mark.parametrize(("module", "path"), modules(), ids=lambda value: value if isinstance(value, str) else "")
-def test_imports_go_downhill(module: str, path: Path) -> None:
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_downhill(module: str) -> None:
     """Every module of the package imports only from floors below its own."""
+    path = MODULES[module]
     assert not complaints(path.read_text("utf-8"), module, PARTS, is_package=path.name == "__init__.py")
 
 

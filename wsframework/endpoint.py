@@ -103,12 +103,12 @@ class WebSocketEndpoint:
             await self._receive_at_once()
 
     async def _receive_in_order(self) -> None:
-        websocket, decode, transport = self.websocket, self._decode, self.websocket.transport
+        websocket, transport, decode, on_receive = self.websocket, self.websocket.transport, self._decode, self.on_receive
         while True:
             data = decode(await transport.receive())
             try:
-                await self.on_receive(websocket, data)
-            except WebSocketDisconnect:
+                await on_receive(websocket, data)
+            except* WebSocketDisconnect:
                 # The hook could not answer any more. What else the client had sent is still for the hook to see.
                 if transport.close_code is None:
                     raise

@@ -46,5 +46,5 @@ class Limits:
             value = getattr(self, field.name)
             if value is None and field.name == "ping_interval":
                 continue
-            if not isinstance(value, (int, float)) or value <= 0:
+            if not isinstance(value, (int, float)) or not value > 0:  # not NaN either
                 raise ValueError(f"Limits({field.name}={value!r}): a limit is a number above zero")

@@ -16,9 +16,10 @@ then is to cancel some scopes and to set the deadline of another.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -28,6 +29,8 @@ from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocke
 from .websocket import WebSocket
 
 logger = logging.getLogger("wsframework.endpoint")
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Session:
@@ -77,33 +80,44 @@ class Session:
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a child task that is cancelled when the connection ends."""
+        if inspect.iscoroutine(function):
+            function.close()
+            name = function.__name__
+            raise TypeError(
+                f"start_soon takes a function and its arguments: start_soon({name}, ...), not start_soon({name}(...))"
+            )
         if self._nursery is None:
+            if self._transport.close_code is None:
+                raise WebSocketStateError("this connection has not begun: start its tasks in on_connect or later")
             raise trio.ClosedResourceError("this connection is over, so it cannot start a task any more")
         scope = trio.CancelScope()
         self._children.add(scope)
         if self._ended:
             scope.cancel()
-        self._nursery.start_soon(self._run_child, scope, function, args, name=function)
+        self._nursery.start_soon(self.contain, self._run_child, scope, function, args, name=function)
 
     async def _run_child(
         self, scope: trio.CancelScope, function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]
     ) -> None:
         try:
             with scope:
-                await self.contain(function, *args)
+                await function(*args)
         finally:
             self._children.discard(scope)
 
     async def contain(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run something of the endpoint's. What it raises ends this connection and nothing else."""
+        # except*, because a nursery in a hook wraps even the most ordinary disconnect into a group, and because
+        # what fails while it is being cancelled comes in one group with the Cancelled, which must go on.
         try:
             await function(*args)
-        except WebSocketDisconnect:
+        except* WebSocketDisconnect:
             pass
-        except ClientError as error:
+        except* ClientError as group:
+            error = _first(group)
             self._transport.cut_off(error.code, error.reason)
-        except Exception as error:
-            self._fail(error)
+        except* Exception as group:
+            self._fail(_unwrap(group))
 
     def _fail(self, error: Exception) -> None:
         self._failures.append(error)
@@ -145,12 +159,7 @@ class Session:
         code = self._transport.close_code
         assert code is not None
         with trio.move_on_after(self._farewell_timeout, shield=True) as scope:
-            try:
-                await farewell(code)
-            except WebSocketDisconnect:
-                pass
-            except Exception as error:
-                self._failures.append(error)
+            await self.contain(farewell, code)
         if scope.cancelled_caught:
             logger.warning(
                 "%s: on_disconnect was cancelled after %g s, it must be quicker", self._where(), self._farewell_timeout
@@ -169,3 +178,13 @@ class Session:
         code = self._transport.close_code
         end = "" if code is None else f", closed with {describe(code, self._transport.close_reason)}"
         return f"{self.name} at {self.websocket.scope.get('path', '')!r} for {who}{end}"
+
+
+def _first(group: BaseExceptionGroup[E]) -> E:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _unwrap(group: ExceptionGroup[Exception]) -> Exception:
+    """Take a single error out of the group that ``except*`` made for it; leave a group of the program's as it is."""
+    return group if group.message else group.exceptions[0]

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
-import outcome
 import trio
 from trio.lowlevel import (
     Abort,
@@ -154,7 +153,7 @@ class Transport(ABC):
                 raise WebSocketStateError("receive before accept: call `await websocket.accept()` first")
             if self._receiver is not None:
                 raise trio.BusyResourceError("another task is already receiving from this WebSocket")
-            self._burst = BURST
+            self._burst = BURST  # waiting lets other tasks run
             self._receiver = current_task()
             await wait_task_rescheduled(self._stop_receiving)
         message = self._inbox.popleft()
@@ -248,7 +247,7 @@ class Transport(ABC):
     def _wake_receiver(self) -> None:
         task, self._receiver = self._receiver, None
         if task is not None:
-            reschedule(task, outcome.Value(None))
+            reschedule(task)
 
     def _wake_senders(self) -> None:
         if self._senders is not None:

@@ -1,7 +1,5 @@
 """picows on uvloop: callbacks from compiled code, no task per connection."""
 
-import asyncio
-
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 

@@ -35,6 +35,7 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--renderer-process-limit=1",
 ]
 PATIENCE = 10.0  # seconds until we give up on a process or on what a page should show
 
@@ -98,7 +99,7 @@ def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
     mistakes: list[Any] = []
 
     def open_page(**options: Any) -> Page:
-        context = browser.new_context(**options)
+        context = browser.new_context(reduced_motion="reduce", **options)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda mistake: mistakes.append(mistake))

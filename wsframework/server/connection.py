@@ -28,7 +28,7 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 from ..close import CloseCode
 from ..errors import ProtocolError, RequestError, WebSocketStateError
 from ..limits import Limits
-from ..transport import Message, RawHeaders, Transport
+from ..transport import BURST, Message, RawHeaders, Transport
 from .frames import Close, FrameReader, Opcode, Ping, encode_close, encode_frame, encode_message
 from .handshake import Handshake, check_header, encode_accept, encode_head, encode_refusal
 from .upkeep import Upkeep
@@ -136,11 +136,10 @@ class Connection(Transport):
         if not inbox:
             self._inbox_bytes = 0
         for event in self._reader.feed(data):
-            if isinstance(event, (str, bytes)):
-                if not self._shut:
-                    inbox.append(event)
-            else:
+            if not isinstance(event, (str, bytes)):
                 self._control(event)
+            elif not self._shut:
+                inbox.append(event)
         if inbox:
             self._inbox_bytes += len(data)
             if self._receiver is not None:
@@ -247,7 +246,12 @@ class Connection(Transport):
             self._upkeep.watch(self, self._silent_since + self._limits.ping_interval)
 
     async def send(self, message: Message) -> None:
-        await self._checkpoint()
+        self._burst -= 1
+        if self._burst:
+            await checkpoint_if_cancelled()
+        else:
+            self._burst = BURST
+            await checkpoint()
         if self._mute:
             await checkpoint()
             raise self.disconnect()
@@ -258,11 +262,14 @@ class Connection(Transport):
             await self._wait_until_taken(self.mailbox.line_up(frame))
             return
         outgoing = self._outgoing
-        outgoing.append(frame)
-        if not self._inbox or len(outgoing) >= _GATHER:
-            self.flush()
-        elif len(outgoing) == 1:
-            self._upkeep.flush_soon(self)
+        if not self._inbox and not outgoing:
+            self._write(frame)
+        else:
+            outgoing.append(frame)
+            if not self._inbox or len(outgoing) >= _GATHER:
+                self.flush()
+            elif len(outgoing) == 1:
+                self._upkeep.flush_soon(self)
         if self._backlog:
             await self._wait_until_taken()
 

@@ -58,6 +58,8 @@ _FIN = 0x80
 _RESERVED = 0x70
 _MASKED = 0x80
 _CONTROL = 0x08
+_TEXT = int(Opcode.TEXT)
+_BINARY = int(Opcode.BINARY)
 _WHOLE_TEXT = _FIN | Opcode.TEXT
 _WHOLE_BINARY = _FIN | Opcode.BINARY
 _MAX_CONTROL_PAYLOAD = 125  # section 5.5
@@ -74,6 +76,7 @@ class FrameReader:
 
     __slots__ = (
         "_buffer",
+        "_busy",
         "_control",
         "_decoder",
         "_ended",
@@ -92,6 +95,7 @@ class FrameReader:
         self._max_message = max_message
         self._max_fragments = max_fragments
         self._ended = False
+        self._busy = False  # something has begun and not ended, or everything has ended
         self._head = b""  # the beginning of a frame header that has not come whole
         # The frame whose payload is arriving in pieces; none while _remaining is 0.
         self._opcode = 0
@@ -107,6 +111,16 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """Take what the socket gave and return what it completes, oldest first."""
+        if not self._busy and len(data) >= 6 and len(data) - 6 == data[1] - _MASKED < 126:
+            # One short frame and nothing else, which is what a live service mostly gets: at half the cost.
+            if data[0] == _WHOLE_TEXT:
+                payload = apply_mask(data[6:], data[2:6])
+                try:
+                    return [payload.decode()]
+                except UnicodeDecodeError:
+                    pass  # the long way refuses it
+            elif data[0] == _WHOLE_BINARY:
+                return [apply_mask(data[6:], data[2:6])]
         events: list[Event] = []
         if not self._ended:
             try:
@@ -114,6 +128,7 @@ class FrameReader:
             except ProtocolError as violation:
                 self._end()
                 events.append(violation)
+            self._busy = bool(self._ended or self._remaining or self._message or self._head)
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> None:
@@ -273,6 +288,11 @@ def _parse_close(payload: bytes) -> Close:
     return Close(code, _decode(payload[2:]))
 
 
+# The two bytes before a short payload, by its size.
+_SHORT_TEXT = [bytes((_WHOLE_TEXT, size)) for size in range(126)]
+_SHORT_BINARY = [bytes((_WHOLE_BINARY, size)) for size in range(126)]
+
+
 def encode_frame(opcode: int, payload: bytes) -> bytes:
     """Build one whole, unmasked frame, as a server sends it."""
     size = len(payload)
@@ -286,8 +306,9 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
 def encode_message(data: str | bytes) -> bytes:
     """Build the frame of a message: text for a string, binary for bytes."""
     if isinstance(data, str):
-        return encode_frame(Opcode.TEXT, data.encode())
-    return encode_frame(Opcode.BINARY, data)
+        payload = data.encode()
+        return _SHORT_TEXT[len(payload)] + payload if len(payload) < 126 else encode_frame(_TEXT, payload)
+    return _SHORT_BINARY[len(data)] + data if len(data) < 126 else encode_frame(_BINARY, data)
 
 
 def encode_close(code: int, reason: str = "") -> bytes:

@@ -31,7 +31,7 @@ from .lifespan import run_lifespan
 from .listeners import accept_for_ever, open_listeners
 from .reactor import Reactor, SocketWire
 from .scope import AF_UNIX, Peers, make_scope
-from .streams import StreamWire
+from .streams import StreamWire, end_sending
 from .upkeep import Upkeep
 from .wire import RECEIVE_SIZE
 
@@ -209,8 +209,7 @@ class Server:
         with trio.move_on_after(self._limits.close_timeout):
             try:
                 await stream.send_all(encode_refusal(error))
-                if isinstance(stream, trio.abc.HalfCloseableStream):
-                    await stream.send_eof()
+                if await end_sending(stream):
                     while await stream.receive_some(RECEIVE_SIZE):
                         pass
             except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -77,10 +77,9 @@ class StreamWire:
             await self._lot.park()
 
     async def _finish(self) -> None:
-        """End our direction of the stream. TLS cannot do that: there the whole stream is closed."""
+        """End our direction of the stream; the reader goes on until the other side ends its own."""
         try:
-            if isinstance(self._stream, trio.abc.HalfCloseableStream):
-                await self._stream.send_eof()
+            if await end_sending(self._stream):
                 return
             await self._stream.aclose()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -114,3 +113,18 @@ class StreamWire:
     def close_after(self, seconds: float) -> None:
         """Close when this much time has passed, whatever is still going on."""
         self._scope.deadline = trio.current_time() + seconds
+
+
+async def end_sending(stream: trio.abc.Stream) -> bool:
+    """Tell the other side that this was all, and leave it its time to read that. False: this stream cannot.
+
+    Under TLS only the TCP connection below is half-closed, without a ``close_notify``: trio sends that either not at all
+    or waits for its answer. What was said last is a close frame or a response with its length, which nobody can cut
+    unnoticed; and to close the socket while the client still sends would reset it, and lose what was said last.
+    """
+    if isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    if not isinstance(stream, trio.abc.HalfCloseableStream):
+        return False
+    await stream.send_eof()
+    return True

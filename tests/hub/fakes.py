@@ -1,0 +1,121 @@
+"""Clients without a connection, for tests that decide exactly when a client takes what.
+
+A fake takes ``room`` more writes and is behind then, as a socket whose buffer is full, until it is resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from math import inf
+from typing import Any
+
+from tests.hub.rooms import assert_empty
+from wsframework import Hub, WebSocket
+from wsframework.session import Session
+from wsframework.transport import Message, RawHeaders, Transport
+
+
+class CountingFormat:
+    """Messages as lists, and how often one was encoded."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+
+    def encode(self, message: Message) -> list[Message]:
+        self.encoded += 1
+        return [message]
+
+    def join(self, encoded: Sequence[list[Message]]) -> list[Message]:
+        return [message for messages in encoded for message in messages]
+
+
+class FakeClient(Transport):
+    def __init__(self, wire_format: CountingFormat) -> None:
+        super().__init__()
+        self.wire_format = wire_format
+        self.accepted = True
+        self.room: float = inf
+        self.writes: list[list[Message]] = []
+        self.websocket = WebSocket({"type": "websocket"}, self.asgi_receive, self.asgi_send)
+        self._session = Session(self.websocket, "a test")
+
+    @property
+    def got(self) -> list[Message]:
+        return [message for write in self.writes for message in write]
+
+    def stall(self) -> None:
+        self.room = 0
+
+    def resume(self, room: float = inf) -> None:
+        """Take everything that was offered, and this many writes more."""
+        self.room = room
+        if self.mailbox is not None:
+            self.mailbox.drained()
+
+    def leave(self) -> None:
+        """Be closed and forgotten, as a session does it at its end."""
+        if self.mailbox is not None:
+            self.mailbox.empty()
+            self.mailbox.leave()
+        self.cut_off(1000)
+
+    @property
+    def behind(self) -> bool:
+        return self.room <= 0
+
+    def offer(self, encoded: list[Message]) -> bool:
+        if not self._mute:
+            self.writes.append(encoded)
+            self.room -= 1
+        return not self.behind
+
+    async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
+        raise NotImplementedError
+
+    async def send(self, message: Message) -> None:
+        raise NotImplementedError
+
+    async def start_response(self, status: int, headers: RawHeaders) -> None:
+        raise NotImplementedError
+
+    async def send_body(self, body: bytes, more: bool) -> None:
+        raise NotImplementedError
+
+    def _make_room(self) -> None:
+        raise NotImplementedError
+
+    def _close(self, code: int, reason: str, *, by_us: bool) -> None:
+        self._mute = True
+        self._begin_end(code, reason, by_us=by_us)
+
+
+class Stage:
+    """A hub that runs, and its fake clients."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.wire_format = CountingFormat()
+        self._clients: list[FakeClient] = []
+
+    async def enter(self, *topics: str, client: type[FakeClient] = FakeClient) -> Any:
+        """A new client that subscribes to these topics."""
+        self._clients.append(client(self.wire_format))
+        for topic in topics:
+            await self.hub.subscribe(self._clients[-1].websocket, topic)
+        return self._clients[-1]
+
+    def leave(self) -> None:
+        for client in self._clients:
+            client.leave()
+
+
+@asynccontextmanager
+async def stage(**options: Any) -> AsyncIterator[Stage]:
+    """Have a hub with these options run; at the end everybody leaves, and it must be empty."""
+    hub = Hub(**options)
+    async with hub.running():
+        here = Stage(hub)
+        yield here
+        here.leave()
+    assert_empty(hub)
