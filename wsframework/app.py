@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import trio
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
@@ -114,7 +114,9 @@ class App:
                 scope.setdefault("router", self._router)
                 await self._websocket_router(scope, receive, send)
             case "http":
-                await self._http(scope, receive, send)
+                # A client that leaves in the middle of its request is not an error of ours to log.
+                with suppress(ClientDisconnect):
+                    await self._http(scope, receive, send)
             case "lifespan":
                 await self._live(scope, receive, send)
 
@@ -132,7 +134,7 @@ class App:
                 await receive()
         except Exception as error:
             told = "".join(traceback.format_exception(error))
-            await send({"type": f"lifespan.{phase}.failed", "message": told})
+            await send({"type": f"lifespan.{phase}.failed", "message": told})  # noqa: ASYNC120 - raised below
             raise
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -46,7 +46,17 @@ ASGI_EVENTS = EventFormat()
 class ASGITransport(Transport):
     """One client behind another server's ``receive`` and ``send``."""
 
-    __slots__ = ("_asgi_receive", "_asgi_send", "_can_respond", "_idle", "_outbox", "_reading", "_room", "_writing")
+    __slots__ = (
+        "_asgi_receive",
+        "_asgi_send",
+        "_can_respond",
+        "_connected",
+        "_idle",
+        "_outbox",
+        "_reading",
+        "_room",
+        "_writing",
+    )
 
     wire_format = ASGI_EVENTS
 
@@ -55,6 +65,7 @@ class ASGITransport(Transport):
         self._asgi_receive = receive
         self._asgi_send = send
         self._can_respond = "websocket.http.response" in (scope.get("extensions") or {})
+        self._connected = trio.Event()  # the server's connect event was taken; nothing may be sent before it
         self._outbox: deque[ASGIEvent] = deque()
         self._reading = self._writing = False
         self._idle = ParkingLot()
@@ -74,14 +85,24 @@ class ASGITransport(Transport):
             self._take(await self._asgi_receive())
         return await super().receive()
 
+    async def asgi_receive(self) -> dict[str, Any]:
+        await self._connect()
+        return await super().asgi_receive()
+
     async def _read(self) -> None:
         while self.close_code is None:
-            self._take(await self._asgi_receive())
+            try:
+                event = await self._asgi_receive()
+            except Exception:
+                self._lose(CloseCode.ABNORMAL_CLOSURE, "the server failed")
+                raise
+            self._take(event)
             if len(self._inbox) >= _INBOX_MESSAGES:
                 self._held = True
                 await self._room.park()
 
     def _take(self, event: ASGIEvent) -> None:
+        self._connected.set()
         match event["type"]:
             case "websocket.receive":
                 text = event.get("text")
@@ -89,8 +110,6 @@ class ASGITransport(Transport):
                 self._wake_receiver()
             case "websocket.disconnect":
                 self._lose(event.get("code") or CloseCode.NO_STATUS_RECEIVED, event.get("reason") or "")
-            case _:
-                self._connect_told = True
 
     def _make_room(self) -> None:
         if len(self._inbox) <= _INBOX_MESSAGES // 2:
@@ -121,6 +140,9 @@ class ASGITransport(Transport):
         events = ASGI_EVENTS.encode(message)
         if self.mailbox is not None and not self.mailbox.catch_up():
             await self._wait_until_taken(self.mailbox.line_up(events))
+        elif self._mute:  # catching up was what made the client too slow
+            await checkpoint()
+            raise self.disconnect()
         elif self._writing:
             self.offer(events)
             await self._wait_until_taken()
@@ -174,6 +196,7 @@ class ASGITransport(Transport):
         await self._flush()
 
     async def _write(self) -> None:
+        await self._connected.wait()
         while True:
             while not self._outbox:
                 await self._idle.park()
@@ -187,6 +210,7 @@ class ASGITransport(Transport):
         # nor sends it twice. The deadline works on servers whose send can be cancelled; hypercorn's cannot.
         while self._outbox:
             with trio.move_on_after(_WRITE_TIMEOUT, shield=True) as scope:
+                await self._connect()
                 await self._pass(self._outbox[0])
             if scope.cancelled_caught:
                 self._lose(CloseCode.ABNORMAL_CLOSURE, f"the client took nothing for {_WRITE_TIMEOUT:g} s")
@@ -195,7 +219,11 @@ class ASGITransport(Transport):
 
     async def _connect(self) -> None:
         """Wait for the server's connect event, unless something has taken it already."""
-        while not self._connect_told and not self._reading:
+        if self._connected.is_set():
+            return
+        if self._reading:
+            await self._connected.wait()
+        else:
             self._take(await self._asgi_receive())
 
     async def _pass(self, event: ASGIEvent) -> None:

@@ -60,7 +60,8 @@ def _make_json_decoder(type_: Any) -> Decoder:
         decode = msgspec.json.Decoder(type_).decode
     except TypeError as error:
         raise TypeError(
-            f"encoding = {type_!r} cannot be decoded: {error}. For a union of messages use msgspec Structs with tag=True."
+            f"encoding = {type_!r} cannot be decoded: {error}. "
+            "For a union of messages use msgspec Structs with tag=True."
         ) from error
 
     def decode_json(message: Message) -> Any:

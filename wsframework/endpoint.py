@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import trio
 
-from .encoding import Decoder, make_decoder
+from .encoding import Message, make_decoder
 from .errors import WebSocketDisconnect, WebSocketStateError
 from .hub import Hub
 from .session import Session
@@ -29,8 +29,8 @@ class WebSocketEndpoint:
         disconnect_grace: seconds that a running hook has to finish when its client has left.
         disconnect_timeout: seconds that ``on_disconnect`` has.
 
-    If a hook raises: its connection is closed with 1011 (HTTP 500 before accept), the error is logged, ``on_disconnect``
-    runs, and nobody else notices.
+    If a hook raises: its connection is closed with 1011 (HTTP 500 before accept), the error is logged,
+    ``on_disconnect`` runs, and nobody else notices.
     """
 
     encoding: ClassVar[Any] = None
@@ -38,7 +38,7 @@ class WebSocketEndpoint:
     disconnect_grace: ClassVar[float] = 1.0
     disconnect_timeout: ClassVar[float] = 5.0
 
-    _decode: ClassVar[Decoder] = staticmethod(make_decoder(None))
+    _decode: ClassVar[staticmethod[[Message], Any]] = staticmethod(make_decoder(None))
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -48,6 +48,10 @@ class WebSocketEndpoint:
             raise TypeError(f"{cls.__name__}: {error}") from error
         if not isinstance(cls.concurrency, int) or cls.concurrency < 1:
             raise ValueError(f"{cls.__name__}.concurrency is an integer from 1, not {cls.concurrency!r}")
+        for name in ("disconnect_grace", "disconnect_timeout"):
+            seconds = getattr(cls, name)
+            if not isinstance(seconds, (int, float)) or not seconds >= 0:
+                raise ValueError(f"{cls.__name__}.{name} is a number of seconds, perhaps math.inf, not {seconds!r}")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -103,7 +107,8 @@ class WebSocketEndpoint:
             await self._receive_at_once()
 
     async def _receive_in_order(self) -> None:
-        websocket, transport, decode, on_receive = self.websocket, self.websocket.transport, self._decode, self.on_receive
+        websocket, transport = self.websocket, self.websocket.transport
+        decode, on_receive = self._decode, self.on_receive
         while True:
             data = decode(await transport.receive())
             try:

@@ -28,7 +28,7 @@ REPORT_ERRORS_TO = "wsframework.errors"
 ReportError = Callable[[Exception], None]
 
 
-class WebSocketDisconnect(_StarletteDisconnect):  # noqa: N818 - the name people know
+class WebSocketDisconnect(_StarletteDisconnect):
     """The connection has ended, with this close code and reason.
 
     It is Starlette's exception too, so an ``except`` clause that was written for Starlette keeps working.

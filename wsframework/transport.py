@@ -271,9 +271,9 @@ class Transport(ABC):
             self._senders = ParkingLot()
         if self.behind:
             await self._senders.park()
-        while ticket is not None and not ticket.taken and not self.gone:
+        while ticket is not None and not ticket.taken and not self._mute:
             await self._senders.park()
-        if self.gone:
+        if self.gone or (ticket is not None and not ticket.taken):
             await checkpoint()
             raise self.disconnect()
 
@@ -296,8 +296,10 @@ class Transport(ABC):
         try:
             match event["type"]:
                 case "websocket.send":
-                    text = event.get("text")
-                    await self.send(event["bytes"] if text is None else text)
+                    text, data = event.get("text"), event.get("bytes")
+                    if text is None and data is None:
+                        raise ValueError("a websocket.send event needs text or bytes")
+                    await self.send(data if text is None else text)
                 case "websocket.accept":
                     await self.accept(event.get("subprotocol"), event.get("headers") or ())
                 case "websocket.close":

@@ -51,17 +51,15 @@ class WebSocket(HTTPConnection[Any]):
         if scope["type"] != "websocket":
             raise TypeError(f"a WebSocket needs a scope of type 'websocket', this one is {scope['type']!r}")
         super().__init__(scope)
-        owner = getattr(receive, "__self__", None)
-        if isinstance(owner, Transport) and getattr(send, "__self__", None) is owner:
-            self.transport: Transport = owner
-        else:
-            self.transport = ASGITransport(receive, send, scope)
+        self.transport = _find_transport(scope, receive, send)
         self.starter: Starter | None = None
         self._disconnect_told = False
 
     # The handshake
 
-    async def accept(self, subprotocol: str | None = None, headers: Iterable[tuple[bytes, bytes]] | None = None) -> None:
+    async def accept(
+        self, subprotocol: str | None = None, headers: Iterable[tuple[bytes, bytes]] | None = None
+    ) -> None:
         """Accept the connection.
 
         Args:
@@ -136,7 +134,9 @@ class WebSocket(HTTPConnection[Any]):
         if self._disconnect_told:
             await checkpoint()
             raise self.transport.disconnect()
-        event = await self.transport.asgi_receive()
+        event: MutableMapping[str, Any] = await self.transport.asgi_receive()
+        if event["type"] == "websocket.connect" and self.transport.accepted:
+            event = await self.transport.asgi_receive()  # `accept` has answered that one
         self._disconnect_told = event["type"] == "websocket.disconnect"
         return event
 
@@ -156,8 +156,8 @@ class WebSocket(HTTPConnection[Any]):
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message. Waits, raises and is cancelled like `send_text`."""
-        if isinstance(data, str):
-            raise TypeError("send_bytes takes bytes, not a string; there is send_text")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"send_bytes takes bytes, not {type(data).__name__}; there is send_text and send_json")
         await self.transport.send(bytes(data))
 
     async def send_json(self, data: Any, mode: Mode = "text") -> None:
@@ -243,6 +243,13 @@ class Messages(Generic[T]):
             return await self._receive()
         except WebSocketDisconnect:
             raise StopAsyncIteration from None
+
+
+def _find_transport(scope: Scope, receive: Receive, send: Send) -> Transport:
+    owner = getattr(receive, "__self__", None)
+    if getattr(send, "__self__", None) is owner and isinstance(owner, Transport):
+        return owner
+    return ASGITransport(receive, send, scope)
 
 
 def _check_mode(mode: str) -> None:

@@ -327,3 +327,11 @@ async def test_subscriptions_end_first(way: str, autojump_clock: MockClock) -> N
         code = {"client": 4000, "endpoint": 4000, "error": 1011, "encoding": 1003}[way]
         assert await stays.receive() == f"left with {code}"
     assert seen == [(1, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("name", ["disconnect_grace", "disconnect_timeout"])
+@pytest.mark.parametrize("wrong", [None, -1, "1", math.nan])
+def test_wrong_seconds(name: str, wrong: object) -> None:
+    """Seconds that cannot be are found where the class is written, not when the first client leaves."""
+    with pytest.raises(ValueError, match=rf"Wrong\.{name} is a number of seconds, perhaps math\.inf, not"):
+        type("Wrong", (WebSocketEndpoint,), {name: wrong})

@@ -5,17 +5,15 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import assert_checkpoints
+from trio.testing import MockClock, assert_checkpoints
 
 from tests.hub.fakes import stage
 from tests.hub.rooms import Room, numbers
 from wsframework import App, Hub, WebSocket, WebSocketDisconnect, WebSocketStateError
 from wsframework.testing import connect
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
-
-async def test_a_subscriber_gets_what_is_published_and_others_do_not(room: Room) -> None:
+async def test_a_subscriber_gets_what_is_published_and_others_do_not(room: Room, autojump_clock: MockClock) -> None:
     """broadcast reaches who has subscribed to that topic and nobody else."""
     async with room.join("news") as ada, room.join("sport") as bob, room.join() as cleo:
         receipt = await room.hub.broadcast("news", "hello")
@@ -25,7 +23,7 @@ async def test_a_subscriber_gets_what_is_published_and_others_do_not(room: Room)
         assert numbers(receipt) == (1, 0, 0, 0)
 
 
-async def test_one_client_may_subscribe_to_many_topics(room: Room) -> None:
+async def test_one_client_may_subscribe_to_many_topics(room: Room, autojump_clock: MockClock) -> None:
     """A client has one subscription per topic, each of its own."""
     async with room.join("news", "sport") as ada:
         statistics = room.hub.statistics()
@@ -38,7 +36,7 @@ async def test_one_client_may_subscribe_to_many_topics(room: Room) -> None:
         assert await ada.client.receive() == "hello"
 
 
-async def test_subscribing_twice_is_subscribing_once(room: Room) -> None:
+async def test_subscribing_twice_is_subscribing_once(room: Room, autojump_clock: MockClock) -> None:
     """A message arrives once however often its receiver has subscribed, and one unsubscribe ends that."""
     async with room.join("news", "news") as ada:
         assert room.hub.statistics().subscriptions == 1
@@ -49,7 +47,7 @@ async def test_subscribing_twice_is_subscribing_once(room: Room) -> None:
         assert numbers(await room.hub.broadcast("news", "again")) == (0, 0, 0, 0)
 
 
-async def test_unsubscribe_without_a_subscription_does_nothing(room: Room) -> None:
+async def test_unsubscribe_without_a_subscription_does_nothing(room: Room, autojump_clock: MockClock) -> None:
     """unsubscribe is content when there is nothing to end: no such topic, no such subscriber, or not this one."""
     async with room.join("news") as ada, room.join() as bob:
         await room.hub.unsubscribe(ada.websocket, "sport")
@@ -63,7 +61,7 @@ async def test_unsubscribe_without_a_subscription_does_nothing(room: Room) -> No
         await bob.client.receive_nothing()
 
 
-async def test_a_topic_without_subscribers_is_forgotten(room: Room) -> None:
+async def test_a_topic_without_subscribers_is_forgotten(room: Room, autojump_clock: MockClock) -> None:
     """The hub keeps a topic for as long as somebody subscribes to it."""
     async with room.join("news") as ada, room.join("news") as bob:
         await room.hub.unsubscribe(ada.websocket, "news")
@@ -119,7 +117,7 @@ async def test_a_subscriber_can_unsubscribe_with_a_message_of_this_tick_on_its_w
         assert len(ada.got) <= 20
 
 
-async def test_one_who_joins_in_the_middle_of_a_tick_sees_what_follows(room: Room) -> None:
+async def test_one_who_joins_in_the_middle_of_a_tick_sees_what_follows(room: Room, autojump_clock: MockClock) -> None:
     """A subscription begins when subscribe returns, also with publications of the same tick on both sides of it."""
     async with room.join("news") as ada, room.join() as bob, room.join() as cleo:
         subscriber = room.hub.subscribe
@@ -148,7 +146,7 @@ async def test_a_topic_delivers_to_a_late_subscriber_from_its_own_beginning() ->
         assert (ada.got, bob.got) == (["1", "2"], ["2"])
 
 
-async def test_subscribe_and_unsubscribe_are_checkpoints(room: Room) -> None:
+async def test_subscribe_and_unsubscribe_are_checkpoints(room: Room, autojump_clock: MockClock) -> None:
     """Both can be cancelled and let others run, and a cancelled subscribe has not subscribed."""
     async with room.join() as ada:
         with assert_checkpoints():
@@ -162,7 +160,7 @@ async def test_subscribe_and_unsubscribe_are_checkpoints(room: Room) -> None:
 
 
 @pytest.mark.parametrize("name", ["", None, 7, b"news", ["news"], ("news",)])
-async def test_a_topic_is_named_by_a_string(room: Room, name: Any) -> None:
+async def test_a_topic_is_named_by_a_string(room: Room, name: Any, autojump_clock: MockClock) -> None:
     """What is no name is a TypeError at the caller, wherever a topic is named."""
     async with room.join() as ada:
         with pytest.raises(TypeError, match="a topic is named by a string that is not empty"):
@@ -173,7 +171,7 @@ async def test_a_topic_is_named_by_a_string(room: Room, name: Any) -> None:
             room.hub.broadcast_nowait(name, "hello")
 
 
-async def test_subscribe_before_accept_says_what_to_do() -> None:
+async def test_subscribe_before_accept_says_what_to_do(autojump_clock: MockClock) -> None:
     """A connection that is not accepted cannot get messages, so it cannot subscribe."""
     app = App()
 
@@ -191,7 +189,7 @@ async def test_subscribe_before_accept_says_what_to_do() -> None:
         assert await client.receive() == "hello"
 
 
-async def test_subscribe_after_the_end_raises_the_end(room: Room) -> None:
+async def test_subscribe_after_the_end_raises_the_end(room: Room, autojump_clock: MockClock) -> None:
     """Who has left cannot subscribe any more; the error tells how it left."""
     async with room.join() as ada:
         await ada.client.close(4001, "enough")
@@ -201,7 +199,7 @@ async def test_subscribe_after_the_end_raises_the_end(room: Room) -> None:
         await room.hub.unsubscribe(ada.websocket, "news")
 
 
-async def test_a_hub_that_does_not_run_says_so(make_room: Callable[..., Room]) -> None:
+async def test_a_hub_that_does_not_run_says_so(make_room: Callable[..., Room], autojump_clock: MockClock) -> None:
     """Nothing would be delivered, so subscribing and publishing are errors."""
     other = Hub()
     async with make_room().join() as ada:
@@ -214,7 +212,7 @@ async def test_a_hub_that_does_not_run_says_so(make_room: Callable[..., Room]) -
         await other.unsubscribe(ada.websocket, "news")
 
 
-async def test_a_client_has_one_hub(room: Room) -> None:
+async def test_a_client_has_one_hub(room: Room, autojump_clock: MockClock) -> None:
     """Two hubs could not keep one order between them, so the second is refused."""
     async with room.join("news") as ada:
         other = Hub()
@@ -225,7 +223,7 @@ async def test_a_client_has_one_hub(room: Room) -> None:
         assert await ada.client.receive() == "hello"
 
 
-async def test_a_websocket_without_a_session_cannot_subscribe() -> None:
+async def test_a_websocket_without_a_session_cannot_subscribe(autojump_clock: MockClock) -> None:
     """Nobody would end the subscription of a WebSocket that was made by hand, so it is refused."""
     hub = Hub()
 

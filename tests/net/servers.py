@@ -276,7 +276,7 @@ def client_context(authority: trustme.CA, *protocols: str) -> ssl.SSLContext:
 
 @attrs.define
 class RunningServer:
-    """Our server while a test is at it; `stop` cancels it."""
+    """Our server while a test is at it. `stop` cancels it, and then it has `stopped` once its clients have gone."""
 
     urls: list[str]
     stopped: trio.Event
@@ -286,9 +286,8 @@ class RunningServer:
     def url(self) -> str:
         return self.urls[0]
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         self._scope.cancel()
-        await self.stopped.wait()
 
 
 @asynccontextmanager
@@ -308,7 +307,7 @@ async def run_server(app: Any, limits: Limits | None = None, **options: Any) -> 
             urls: list[str] = await nursery.start(run)
             server = RunningServer(urls, stopped, scope)
             yield server
-            await server.stop()
+            server.stop()
 
 
 def make_config(**options: Any) -> Config:

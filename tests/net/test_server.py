@@ -164,7 +164,7 @@ async def test_lifespan_surrounds_everything(endpoint: type[Watched]) -> None:
     app = App(routes=[WebSocketRoute("/", Noted)], lifespan=lifespan)
     async with run_server(app) as server, connect(server) as client:
         await check_echo(client)
-        await server.stop()
+        server.stop()
     assert order == ["startup", "connect with state", "disconnect 1001", "shutdown"]
 
 
@@ -211,9 +211,8 @@ async def test_lifespan_that_cannot_end(app: App, caplog: pytest.LogCaptureFixtu
         yield
         raise LookupError("the lights do not go out")
 
-    with suppress(BaseExceptionGroup):
-        async with run_server(App(lifespan=lifespan)) as server:
-            await server.stop()
+    async with run_server(App(lifespan=lifespan)):
+        pass
     assert "the lights do not go out" in caplog.text
 
 
@@ -232,11 +231,14 @@ async def test_port_that_is_taken(app: App) -> None:
 @pytest.mark.parametrize(
     ("bind", "message"),
     [
-        ("127.0.0.1:70000", "port"),
+        ("127.0.0.1:70000", "'70000' is no port"),
+        ("127.0.0.1:http", "'http' is no port"),
+        ("8000", "write host:port, such as 127.0.0.1:8000"),
+        ("::1:8000", "IPv6 address stands in brackets"),
         ("203.0.113.1:0", "no such address"),
         ("no-such-host.invalid:0", "host name is not known"),
         ("unix:/no/such/folder/socket", "No such file"),
-        ("fd://nine", "nine"),
+        ("fd://nine", "the number of an open descriptor"),
         ("fd://9999", "[Bb]ad file descriptor"),
     ],
 )
@@ -294,7 +296,7 @@ async def test_stop_says_goodbye(
         for _ in range(3):
             await nursery.start(stay, secure)
             await nursery.start(stay_plain)
-        await server.stop()
+        server.stop()
     assert ends == [CloseCode.GOING_AWAY] * 6
     assert endpoint.gone == [(CloseCode.GOING_AWAY, "")] * 6
     assert not errors_in(caplog)
@@ -312,9 +314,33 @@ async def test_stop_while_a_hook_is_busy(wire: str, endpoint: type[Watched]) -> 
     async with run_server(App(routes=[WebSocketRoute("/", Busy)])) as server, connect(server) as client:
         await client.send("work")
         await begun.wait()
-        await server.stop()
+        server.stop()
         assert (await client.wait_closed()).code == CloseCode.GOING_AWAY
     assert endpoint.gone == [(CloseCode.GOING_AWAY, "")]
+
+
+async def test_application_that_fails_when_it_is_cancelled(wire: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An error that an application raises on its way out is logged, and the server stops in peace."""
+
+    async def fail() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise LookupError("where is my towel")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail)
+                await trio.sleep_forever()
+
+    async with run_server(app) as server, connect(server) as client:
+        server.stop()
+        assert (await client.wait_closed()).code == CloseCode.GOING_AWAY
+    assert [record.exc_text for record in errors_in(caplog) if "my towel" in str(record.exc_text)]
+    assert len(errors_in(caplog)) == 1
 
 
 async def test_stop_does_not_wait_for_the_unwilling(wire: str, app: App, endpoint: type[Watched]) -> None:
@@ -324,8 +350,9 @@ async def test_stop_does_not_wait_for_the_unwilling(wire: str, app: App, endpoin
         await upgrade(streams[0])
         await streams[1].send_all(UPGRADE[:20])
         await wait_until(lambda: endpoint.came == 1)
+        server.stop()
         with trio.fail_after(3):
-            await server.stop()
+            await server.stopped.wait()
         for stream in streams:
             await receive_all(stream)
             await stream.aclose()
@@ -352,7 +379,8 @@ async def test_stop_closes_every_socket(wire: str, app: App, tmp_path: Path) -> 
                     await stream.receive_some()
                 streams.append(stream)
         streams.append(await open_stream(secure))  # says nothing, not even hello
-        await server.stop()
+        server.stop()
+        await server.stopped.wait()
         gc.disable()  # nothing may be left for it to close
         try:
             for stream in streams:

@@ -26,8 +26,9 @@ from .receipt import Receipt
 from .subscriber import Counters, Subscriber
 from .topic import Publication, Topic
 
-# A publisher that never waits must not outrun the pump: at this many publications it lets the pump run.
-_GATHER = 64
+# A publisher that never waits must neither starve the program nor outrun the pump, whatever it publishes to: after this
+# many broadcasts the next one lets others run.
+_BURST = 64
 
 
 @attrs.frozen
@@ -73,6 +74,7 @@ class Hub:
         self._subscribers: dict[Transport, Subscriber] = {}
         self._dirty: list[Topic] = []
         self._idle = ParkingLot()
+        self._burst = _BURST
         self._running = False
         self._counters = Counters()
 
@@ -81,15 +83,17 @@ class Hub:
         """Deliver until the block is left, then deliver what is still pending."""
         if self._running:
             raise ValueError("this hub is running already; one hub belongs to one app")
+        # Shielded: whoever says goodbye while we are being cancelled still publishes. Leaving the block ends it.
+        pumping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
             self._running = True
-            nursery.start_soon(self._pump)
+            nursery.start_soon(self._pump, pumping)
             try:
                 yield self
             finally:
                 self._running = False
+                pumping.cancel()
                 self._deliver()
-                nursery.cancel_scope.cancel()
 
     async def subscribe(self, websocket: WebSocket, topic: str) -> None:
         """Have this client get everything that is published to ``topic`` from now on.
@@ -98,7 +102,8 @@ class Hub:
 
         Raises:
             WebSocketDisconnect: the client has left already.
-            WebSocketStateError: the connection is not accepted yet, or the hub does not run.
+            WebSocketStateError: the connection is not accepted yet, or nobody would end the subscription with it (the
+                WebSocket was made by hand), or the hub does not run.
         """
         await checkpoint()
         self._check(topic)
@@ -107,6 +112,10 @@ class Hub:
             raise transport.disconnect()
         if not transport.accepted:
             raise WebSocketStateError("subscribe before accept: call `await websocket.accept()` first")
+        if websocket.starter is None:
+            raise WebSocketStateError(
+                "subscribe needs a WebSocketRoute, @app.websocket or an endpoint, which end it with the connection"
+            )
         subscriber = self._subscribers.get(transport)
         if subscriber is None:
             if transport.mailbox is not None:
@@ -144,11 +153,17 @@ class Hub:
 
         Raises:
             TypeError: the data cannot be JSON.
+            UnicodeEncodeError: the text cannot be UTF-8.
             WebSocketStateError: the hub does not run.
 
         If it is cancelled: the message was not published.
         """
-        await (checkpoint() if self._has_gathered(topic) else checkpoint_if_cancelled())
+        self._burst -= 1
+        if self._burst:
+            await checkpoint_if_cancelled()
+        else:
+            self._burst = _BURST
+            await checkpoint()
         return self.broadcast_nowait(topic, data, exclude=exclude)
 
     def broadcast_nowait(
@@ -157,7 +172,7 @@ class Hub:
         """Publish like `broadcast`, from synchronous code on the Trio thread, to the clients of this process."""
         self._check(topic)
         receipt = Receipt(self._deliver)
-        message = to_message(data)
+        publication = Publication(to_message(data), receipt, self._find(exclude))
         subject = self._topics.get(topic)
         if subject is None:
             receipt.settle()
@@ -167,7 +182,7 @@ class Hub:
             if not self._dirty:
                 self._idle.unpark()
             self._dirty.append(subject)
-        subject.pending.append(Publication(message, receipt, self._find(exclude)))
+        subject.pending.append(publication)
         return receipt
 
     def statistics(self) -> HubStatistics:
@@ -185,21 +200,18 @@ class Hub:
             disconnected=self._counters.disconnected,
         )
 
-    async def _pump(self) -> None:
-        while True:
-            while not self._dirty:
-                await self._idle.park()
-            self._deliver()
-            await checkpoint()
+    async def _pump(self, pumping: trio.CancelScope) -> None:
+        with pumping:
+            while True:
+                while not self._dirty:
+                    await self._idle.park()
+                self._deliver()
+                await checkpoint()
 
     def _deliver(self) -> None:
         topics, self._dirty = self._dirty, []
         for topic in topics:
             topic.deliver()
-
-    def _has_gathered(self, topic: str) -> bool:
-        subject = self._topics.get(topic)
-        return subject is not None and len(subject.pending) >= _GATHER
 
     def _find(self, exclude: WebSocket | Collection[WebSocket] | None) -> Collection[Subscriber]:
         if exclude is None:

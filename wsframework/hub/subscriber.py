@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -115,6 +116,12 @@ class Subscriber:
         for publication in publications:
             publication.receipt.add(queued=1)
 
+    def fail(self) -> None:
+        """The connection raised what it must not: end it."""
+        self.leave()
+        with suppress(Exception):  # it is broken, so this may be as well
+            self.transport.cut_off(CloseCode.INTERNAL_ERROR)
+
     def _keep(self, publication: Publication) -> None:
         """Put a publication into the channel, or do what the policy says."""
         if self.transport.close_code is not None:
@@ -205,11 +212,10 @@ class Subscriber:
         return publication
 
     def _discard(self) -> None:
-        """Let go of everything that waits: nobody will take it."""
+        """Let go of everything that waits: nobody will take it. The end of the connection tells who sent directly."""
         while self.waiting:
             self._take_out()
-        while self._direct:
-            self._direct.popleft()[2].taken = True
+        self._direct.clear()
 
     # What anybody may read
 

@@ -8,6 +8,7 @@ starts with what is published after it, and all see one order.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from .receipt import Receipt
 
 if TYPE_CHECKING:
     from .subscriber import Subscriber
+
+logger = logging.getLogger("wsframework.hub")
 
 
 class Publication:
@@ -84,18 +87,23 @@ class Topic:
         for subscription in list(self.subscriptions.values()):
             subscriber = subscription.subscriber
             transport = subscriber.transport
-            if subscription.next != begin or not for_all or subscriber.behind or transport.close_code is not None:
-                self.deliver_to(subscription)
-                continue
-            subscription.next = end
-            wire_format = transport.wire_format
-            encoded = joined.get(wire_format)
-            if encoded is None:
-                encoded = joined[wire_format] = join(publications, wire_format)
-            if transport.offer(encoded):
-                delivered += 1
-            else:
-                subscriber.fall_behind(publications)
+            try:
+                if subscription.next != begin or not for_all or subscriber.behind or transport.close_code is not None:
+                    self.deliver_to(subscription)
+                    continue
+                subscription.next = end
+                wire_format = transport.wire_format
+                encoded = joined.get(wire_format)
+                if encoded is None:
+                    encoded = joined[wire_format] = join(publications, wire_format)
+                if transport.offer(encoded):
+                    delivered += 1
+                else:
+                    subscriber.fall_behind(publications)
+            except Exception:
+                # A bug, and not the publisher's, whose task may be the one that delivers.
+                logger.exception("a connection failed inside the hub; it was closed, the others go on")
+                subscriber.fail()
         for publication in publications:
             publication.receipt.add(delivered=delivered)
             publication.receipt.settle()
@@ -106,7 +114,7 @@ class Topic:
         """Offer what is pending to one subscriber, which may be ahead of the others or be left out of some of it."""
         subscriber = subscription.subscriber
         if subscriber.transport.close_code is not None:
-            subscriber.leave()
+            subscription.next = self.end  # its end has begun; its session ends the subscription
             return
         publications = [
             publication

@@ -261,6 +261,9 @@ class Connection(Transport):
         if self.mailbox is not None and not self.mailbox.catch_up():
             await self._wait_until_taken(self.mailbox.line_up(frame))
             return
+        if self._mute:  # catching up was what made the client too slow, or showed that it is gone
+            await checkpoint()
+            raise self.disconnect()
         outgoing = self._outgoing
         if not self._inbox and not outgoing:
             self._write(frame)

@@ -89,11 +89,13 @@ class FrameReader:
         "_message",
         "_opcode",
         "_remaining",
+        "_short",
     )
 
     def __init__(self, max_message: int, max_fragments: int = 4096) -> None:
         self._max_message = max_message
         self._max_fragments = max_fragments
+        self._short = min(max_message, 125)  # a payload of this size has no length field of its own, and is allowed
         self._ended = False
         self._busy = False  # something has begun and not ended, or everything has ended
         self._head = b""  # the beginning of a frame header that has not come whole
@@ -111,7 +113,7 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """Take what the socket gave and return what it completes, oldest first."""
-        if not self._busy and len(data) >= 6 and len(data) - 6 == data[1] - _MASKED < 126:
+        if not self._busy and len(data) >= 6 and len(data) - 6 == data[1] - _MASKED <= self._short:
             # One short frame and nothing else, which is what a live service mostly gets: at half the cost.
             if data[0] == _WHOLE_TEXT:
                 payload = apply_mask(data[6:], data[2:6])

@@ -43,6 +43,9 @@ class HTTPSide:
             await TCPServer(self._app, self._config, self._context, ConnectionState(dict(self._state)), replay).run()
         except Exception:
             logger.exception("an HTTP connection failed; it was closed, the others go on")
+        finally:
+            # hypercorn closes what it serves, but not when it is cancelled, and not when closing in style fails.
+            await trio.aclose_forcefully(stream)
 
     async def stop(self) -> None:
         """Have idle connections close."""

@@ -29,53 +29,63 @@ async def run_lifespan(
     lifespan = _Lifespan(app)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lifespan.run)
-        with trio.move_on_after(startup_timeout) as scope:
-            await lifespan.started.wait()
-        if scope.cancelled_caught:
-            raise StartupError(f"the application's startup took longer than {startup_timeout:g} s")
-        if lifespan.refusal is not None:
-            raise StartupError(f"the application cannot start: {lifespan.refusal.strip()}")
         try:
-            yield lifespan.state
+            with trio.move_on_after(startup_timeout) as patience:
+                await lifespan.started.wait()
+            if patience.cancelled_caught:
+                lifespan.refusal = f"its startup took longer than {startup_timeout:g} s"
+            if lifespan.refusal is None:
+                try:
+                    yield lifespan.state
+                finally:
+                    await lifespan.stop(shutdown_timeout)
         finally:
-            with trio.move_on_after(shutdown_timeout, shield=True) as scope:
-                lifespan.stopping.set()
-                await lifespan.ended.wait()
-            if scope.cancelled_caught:
-                logger.error("the application's shutdown was cancelled after %g s", shutdown_timeout)
-            nursery.cancel_scope.cancel()
+            lifespan.scope.cancel()
+    # Down here, so that it does not come in a group.
+    if lifespan.refusal is not None:
+        raise StartupError(f"the application cannot start: {lifespan.refusal.strip()}")
 
 
 class _Lifespan:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._asked = False
+        self._failed_to_stop = False
+        # Shielded, so that a server that is cancelled still shuts its application down in order.
+        self.scope = trio.CancelScope(shield=True)
         self.state: dict[str, Any] = {}
         self.refusal: str | None = None
         self.started = trio.Event()
-        self.stopping = trio.Event()
-        self.ended = trio.Event()
+        self._stopping = trio.Event()
+        self._ended = trio.Event()
 
     async def run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
-            # Shielded, so that a server that is cancelled still shuts its application down in order: `stopping` ends it.
-            with trio.CancelScope(shield=True):
+            with self.scope:
                 await self._app(scope, self._receive, self._send)
         except Exception:
-            if self.started.is_set() and self.refusal is None:
+            if self.started.is_set() and self.refusal is None and not self._failed_to_stop:
                 raise
-            logger.debug("the application has no lifespan, or refused to start", exc_info=True)
+            logger.debug("the application has no lifespan, or has told that it failed", exc_info=True)
         finally:
             self.started.set()
-            self.ended.set()
+            self._ended.set()
+
+    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - it is the server's setting
+        """Shut the application down, for this long at most, whether we are cancelled or not."""
+        with trio.move_on_after(timeout, shield=True) as patience:
+            self._stopping.set()
+            await self._ended.wait()
+        if patience.cancelled_caught:
+            logger.error("the application's shutdown was cancelled after %g s", timeout)
 
     async def _receive(self) -> dict[str, str]:
         if not self._asked:
             self._asked = True
             await trio.lowlevel.checkpoint()
             return {"type": "lifespan.startup"}
-        await self.stopping.wait()
+        await self._stopping.wait()
         return {"type": "lifespan.shutdown"}
 
     async def _send(self, event: MutableMapping[str, Any]) -> None:
@@ -87,4 +97,5 @@ class _Lifespan:
                 self.refusal = event.get("message") or "it gave no reason"
                 self.started.set()
             case "lifespan.shutdown.failed":
+                self._failed_to_stop = True
                 logger.error("the application's shutdown failed: %s", event.get("message", ""))

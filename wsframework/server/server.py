@@ -49,14 +49,17 @@ class Server:
         config: hypercorn's; TLS, timeouts and ``root_path`` are read from it.
         limits: the bounds of every connection.
         state: the lifespan's state, copied for each connection.
+        tls: the certificate for secure connections, if there are any.
     """
 
-    def __init__(self, app: Any, config: Config, limits: Limits, state: dict[str, Any]) -> None:
+    def __init__(
+        self, app: Any, config: Config, limits: Limits, state: dict[str, Any], tls: ssl.SSLContext | None = None
+    ) -> None:
         self._app = app
         self._config = config
         self._limits = limits
         self._state = state
-        self._ssl = _make_ssl_context(config)
+        self._tls = tls
         self._http = HTTPSide(app, config, state)
         self._upkeep = Upkeep()
         self._reactor = Reactor() if reactor.AVAILABLE else None
@@ -73,7 +76,7 @@ class Server:
                     try:
                         yield nursery
                     finally:
-                        await self._http.stop()
+                        await self._http.stop()  # noqa: ASYNC102 - sets an event, and waits for nothing
                         nursery.cancel_scope.cancel()
             finally:
                 with trio.move_on_after(_GOODBYE, shield=True):
@@ -132,14 +135,17 @@ class Server:
         if not peers.secure:
             await self.handle_stream(stream, peers)
             return
-        assert self._ssl is not None
-        secure = trio.SSLStream(stream, self._ssl, server_side=True, https_compatible=True)
+        assert self._tls is not None
+        secure = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
         try:
             with trio.fail_after(min(self._limits.handshake_timeout, self._config.ssl_handshake_timeout)):
                 await secure.do_handshake()
         except (trio.BrokenResourceError, trio.TooSlowError):
             await trio.aclose_forcefully(stream)
             return
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
         if secure.selected_alpn_protocol() == "h2":
             await self._http.serve(secure, b"")
         else:
@@ -176,7 +182,7 @@ class Server:
                 nursery.start_soon(wire.run, connection)
                 try:
                     await self._run(connection, arrival.handshake, peers, report)
-                except trio.Cancelled:
+                except BaseException:  # a cancellation, which trio may have put into a group
                     wire.close_after(_GOODBYE)
                     raise
 
@@ -198,23 +204,33 @@ class Server:
             code = CloseCode.NORMAL_CLOSURE
         except Exception as error:
             code = CloseCode.INTERNAL_ERROR
-            logger.exception("the application failed at %r; the connection was closed", handshake.path)
-            if report is not None:
-                report(error)
+            self._report(error, handshake, report)
+        except BaseExceptionGroup as group:  # cancelled, and failed on the way out
+            failures, rest = group.split(Exception)
+            if failures is not None:
+                self._report(failures, handshake, report)
+            if rest is not None:
+                raise rest from None
         finally:
             connection.finish(code)
 
+    def _report(self, error: Exception, handshake: Handshake, report: ReportError | None) -> None:
+        logger.error("the application failed at %r; the connection was closed", handshake.path, exc_info=error)
+        if report is not None:
+            report(error)
+
     async def _refuse(self, stream: Any, error: RequestError) -> None:
         """Answer with an error, then wait for the client to go, so that it can read the answer."""
-        with trio.move_on_after(self._limits.close_timeout):
-            try:
+        try:
+            with trio.move_on_after(self._limits.close_timeout):
                 await stream.send_all(encode_refusal(error))
                 if await end_sending(stream):
                     while await stream.receive_some(RECEIVE_SIZE):
                         pass
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
-        await trio.aclose_forcefully(stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            await trio.aclose_forcefully(stream)
 
 
 async def serve(
@@ -240,13 +256,12 @@ async def serve(
     clients a second to answer, and shuts the application's lifespan down.
     """
     config = Config() if config is None else config
+    tls = _make_ssl_context(config)
     listeners = open_listeners(config)
     try:
-        lifespan = run_lifespan(
-            app, startup_timeout=config.startup_timeout, shutdown_timeout=config.shutdown_timeout
-        )
+        lifespan = run_lifespan(app, startup_timeout=config.startup_timeout, shutdown_timeout=config.shutdown_timeout)
         async with lifespan as state:
-            server = Server(app, config, Limits() if limits is None else limits, state)
+            server = Server(app, config, Limits() if limits is None else limits, state, tls)
             async with server.running() as nursery:
 
                 def handle(sock: socket.socket, secure: bool) -> None:

@@ -118,7 +118,7 @@ class StreamWire:
 async def end_sending(stream: trio.abc.Stream) -> bool:
     """Tell the other side that this was all, and leave it its time to read that. False: this stream cannot.
 
-    Under TLS only the TCP connection below is half-closed, without a ``close_notify``: trio sends that either not at all
+    Under TLS only the TCP connection below is half-closed, without a ``close_notify``: trio sends that not at all
     or waits for its answer. What was said last is a close frame or a response with its length, which nobody can cut
     unnoticed; and to close the socket while the client still sends would reset it, and lose what was said last.
     """

@@ -10,8 +10,8 @@ import trio
 import trio_websocket
 
 from ..close import CloseCode
-from ..encoding import encode_json, expect_bytes, expect_text
 from ..encoding import decode_json as decode
+from ..encoding import encode_json, expect_bytes, expect_text
 from ..errors import WebSocketDisconnect
 from ..transport import Message
 from .streams import MemoryStream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import trio
@@ -113,7 +113,7 @@ async def _open(
         with trio.fail_after(deadline):
             return await trio_websocket.wrap_client_stream(
                 nursery,
-                stream,
+                cast(trio.SocketStream, stream),  # trio-websocket asks for a socket and needs no more than a stream
                 _HOST,
                 path,
                 subprotocols=list(subprotocols),

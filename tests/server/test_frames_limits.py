@@ -1,0 +1,190 @@
+"""What a client can make the frame reader hold or do: never more than its limits, and never more than its bytes ask."""
+
+import codecs
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.server.builders import client_frame, client_header
+from wsframework import CloseCode
+from wsframework.errors import ProtocolError
+from wsframework.server import frames
+from wsframework.server.frames import Event, FrameReader, Opcode
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+def is_too_big(events: list[Event]) -> bool:
+    [event] = events
+    return isinstance(event, ProtocolError) and event.code == CloseCode.MESSAGE_TOO_BIG
+
+
+@contextmanager
+def peak_below(limit: int) -> Iterator[None]:
+    """Fail if more bytes than that are allocated at one time inside the block."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < limit
+
+
+# The size of a message
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+@pytest.mark.parametrize("limit", [1, 10, 125, 126, 127, 1000, 0xFFFF, 0x10000])
+def test_a_message_may_be_as_large_as_the_limit(limit: int, opcode: Opcode) -> None:
+    """The limit itself is allowed and one byte more is 1009, in one read, in two, and in fragments."""
+    whole = client_frame(opcode, b"x" * limit)
+    assert len(FrameReader(limit).feed(whole)) == 1
+    assert is_too_big(FrameReader(limit).feed(client_frame(opcode, b"x" * (limit + 1))))
+
+    reader = FrameReader(limit)
+    assert len(reader.feed(whole[:7]) + reader.feed(whole[7:])) == 1
+
+    begun = client_frame(opcode, b"x" * limit, fin=False)
+    assert len(FrameReader(limit).feed(begun + client_frame(Opcode.CONTINUATION))) == 1
+    assert is_too_big(FrameReader(limit).feed(begun + client_frame(Opcode.CONTINUATION, b"x")))
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(2**63 - 1, id="F2-length-2^63-1"),
+        pytest.param(1024 * MIB, id="F2-1-GiB"),
+        pytest.param(40 * MIB, id="F12-40-MiB"),
+        pytest.param(MIB + 1, id="F12-limit-and-1"),
+    ],
+)
+@pytest.mark.parametrize("arrival", ["alone", "with two bytes", "byte by byte"])
+def test_a_size_is_refused_on_the_header_alone(size: int, arrival: str) -> None:
+    """A length that is too large is 1009 as soon as it has been read, and nothing is allocated for it."""
+    header = client_header(Opcode.BINARY, size)[:10]  # even the mask is not needed
+    reader = FrameReader(MIB)
+    with peak_below(16 * KIB):
+        match arrival:
+            case "alone":
+                events = reader.feed(header)
+            case "with two bytes":
+                events = reader.feed(header + b"??")
+            case _:
+                events = [event for at in range(10) for event in reader.feed(header[at : at + 1])]
+    assert is_too_big(events)
+    assert reader.feed(b"x" * 100) == []
+
+
+def test_a_fragment_is_refused_on_its_header_alone() -> None:
+    """The limit holds for the sum, and the header of the fragment that would break it is enough."""
+    reader = FrameReader(1000)
+    assert reader.feed(client_frame(Opcode.TEXT, b"x" * 600, fin=False)) == []
+    assert is_too_big(reader.feed(client_header(Opcode.CONTINUATION, 401)))
+
+
+def test_f13_fragments_without_end() -> None:
+    """Fragments that never end are 1009 at the limit; what follows is dropped and not kept."""
+    fragment = client_frame(Opcode.CONTINUATION, b"x" * 64 * KIB, fin=False)
+    reader = FrameReader(MIB)
+    with peak_below(4 * MIB):
+        events = reader.feed(client_frame(Opcode.BINARY, b"", fin=False))
+        for _ in range(256):
+            events += reader.feed(fragment)
+    assert is_too_big(events)
+
+
+def test_a_limit_is_for_one_message() -> None:
+    """Every message starts from zero, whole ones and fragmented ones."""
+    reader = FrameReader(10)
+    for _ in range(5):
+        assert reader.feed(client_frame(Opcode.TEXT, b"x" * 10)) == ["x" * 10]
+        data = client_frame(Opcode.TEXT, b"x" * 5, fin=False) + client_frame(Opcode.CONTINUATION, b"x" * 5)
+        assert reader.feed(data) == ["x" * 10]
+
+
+def test_a_control_frame_does_not_count() -> None:
+    """The limit of a message is no limit of the pings in between."""
+    data = client_frame(Opcode.TEXT, b"x" * 10, fin=False)
+    data += client_frame(Opcode.PING, b"x" * 125)
+    data += client_frame(Opcode.CONTINUATION)
+    assert FrameReader(10).feed(data)[1:] == ["x" * 10]
+
+
+# The number of fragments
+
+
+def test_a_message_may_have_as_many_fragments_as_the_limit() -> None:
+    """The limit itself is allowed; one fragment more is 1009, however small they all are."""
+    begun = client_frame(Opcode.TEXT, fin=False) + client_frame(Opcode.CONTINUATION, fin=False)
+    assert FrameReader(MIB, 3).feed(begun + client_frame(Opcode.CONTINUATION)) == [""]
+    reader = FrameReader(MIB, 3)
+    assert reader.feed(begun + client_frame(Opcode.CONTINUATION, fin=False)) == []
+    assert is_too_big(reader.feed(client_frame(Opcode.CONTINUATION)))
+
+
+def test_fragments_are_counted_for_one_message() -> None:
+    """Every message starts from zero, and control frames are no fragments."""
+    reader = FrameReader(MIB, 2)
+    for _ in range(5):
+        assert reader.feed(client_frame(Opcode.TEXT, b"a", fin=False)) == []
+        for _ in range(5):
+            assert len(reader.feed(client_frame(Opcode.PING))) == 1
+        assert reader.feed(client_frame(Opcode.CONTINUATION, b"b")) == ["ab"]
+        assert reader.feed(client_frame(Opcode.TEXT, b"x" * 200)) == ["x" * 200]
+
+
+# The cost
+
+
+def test_f16_a_message_in_single_bytes_is_held_once() -> None:
+    """There is one buffer for a message that is arriving, and no object per read."""
+    size = 128 * KIB
+    frame = client_frame(Opcode.BINARY, b"x" * size)
+    last = len(frame) - 1
+    reader = FrameReader(MIB)
+    with peak_below(size + size // 4):
+        for at in range(last):
+            assert not reader.feed(frame[at : at + 1])
+    assert reader.feed(frame[last:]) == [b"x" * size]
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_every_byte_is_handled_once(opcode: Opcode, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unmasking and checking cost what the payload has in bytes, in whatever pieces it arrives."""
+    unmasked = checked = 0
+
+    def count_mask(data: bytes, mask: bytes) -> bytes:
+        nonlocal unmasked
+        unmasked += len(data)
+        return bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
+
+    class CountingDecoder(codecs.getincrementaldecoder("utf-8")):  # type: ignore[misc]
+        def decode(self, data: bytes, final: bool = False) -> str:
+            nonlocal checked
+            checked += len(data)
+            return super().decode(data, final)
+
+    monkeypatch.setattr(frames, "apply_mask", count_mask)
+    monkeypatch.setattr(frames, "_utf8_decoder", CountingDecoder)
+    size = 5000
+    data = client_frame(opcode, b"x" * size, fin=False) + client_frame(Opcode.CONTINUATION, b"x" * size)
+    reader = FrameReader(MIB)
+    events = [event for at in range(0, len(data), step) for event in reader.feed(data[at : at + step])]
+    assert len(events) == 1
+    assert unmasked == 2 * size
+    assert checked == (2 * size if opcode == Opcode.TEXT else 0)
+
+
+def test_a_flood_of_small_frames_in_one_read() -> None:
+    """Ten thousand frames in one read are ten thousand events, and nothing is left behind."""
+    reader = FrameReader(MIB)
+    with peak_below(4 * MIB):
+        assert reader.feed(client_frame(Opcode.TEXT) * 10_000) == [""] * 10_000
+    assert reader.feed(client_frame(Opcode.TEXT, b"x")) == ["x"]
