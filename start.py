@@ -25,6 +25,9 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 
 UNATTENDED = {"DEBIAN_FRONTEND": "noninteractive"}
 
+# Called by the environment's own Python, we may have to remake that environment: so use the Python behind it.
+SYSTEM_PYTHON = getattr(sys, "_base_executable", None) or sys.executable
+
 # name: (extra to install, command to run)
 COMMANDS = {
     "chat": ("", [str(BIN / "wsframework"), "run", str(ROOT / "examples" / "chat" / "app.py")]),
@@ -99,9 +102,9 @@ def make_environment() -> None:
         subprocess.call(["apt-get", "update", "-qq"])
         subprocess.call(["apt-get", "install", "-qq", "-y", package], env={**os.environ, **UNATTENDED})
     if available("ensurepip"):
-        command = [sys.executable, "-m", "venv", str(VENV)]
+        command = [SYSTEM_PYTHON, "-m", "venv", str(VENV)]
     elif available("pip"):
-        command = [sys.executable, "-m", "venv", "--without-pip", str(VENV)]
+        command = [SYSTEM_PYTHON, "-m", "venv", "--without-pip", str(VENV)]
     else:
         sys.exit(f"This Python has neither pip nor ensurepip; on Debian, `apt install {package}` as root brings them.")
     if subprocess.call(command):
@@ -111,12 +114,12 @@ def make_environment() -> None:
 def pip() -> "list[str]":
     if (BIN / "pip").exists() or os.name == "nt":
         return [str(PYTHON), "-m", "pip"]
-    return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    return [SYSTEM_PYTHON, "-m", "pip", "--python", str(PYTHON)]
 
 
 def available(module: str) -> bool:
     """Whether a new process of this Python would find that module."""
-    return subprocess.call([sys.executable, "-c", f"import {module}"], stderr=subprocess.DEVNULL) == 0
+    return subprocess.call([SYSTEM_PYTHON, "-c", f"import {module}"], stderr=subprocess.DEVNULL) == 0
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def run(jobs: list[Job], peers: list[Peer], rounds: int, seconds: float, json_pa
     """Measure and report."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=120)  # a file has no width, and 80 columns are too few for the table
+        console = Console(width=130)  # a file has no width, and 80 columns are too few for the table
     limit, needed = raise_descriptor_limit(), max(job.connections for job in jobs) + 100
     if limit < needed:
         raise click.ClickException(

@@ -120,9 +120,8 @@ def print_report(console: Console, rows: Sequence[Row], jobs: Sequence[Job], pee
             style = "bold" if row.peer == peers[0].name else None
             table.add_row(row.peer, *(cell(row) for _, cell in columns), style=style)
         console.print(table)
-        for row in mine:
-            for note in _notes(row, job):
-                console.print(f"  {row.peer}: {note}", style="yellow", markup=False)
+        for note, names in _notes(mine, job).items():
+            console.print(f"  {', '.join(names)}: {note}", style="yellow", markup=False, highlight=False)
         console.print()
     console.print(
         f"ratio: how many times as fast (as small, for memory) {peers[0].name} is. CPU ratio: how many times its"
@@ -160,7 +159,16 @@ _IDLE_COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
 )
 
 
-def _notes(row: Row, job: Job) -> Iterable[str]:
+def _notes(rows: Iterable[Row], job: Job) -> dict[str, list[str]]:
+    """Return what has to be said beside the numbers, and of which peers."""
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        for note in _notes_on(row, job):
+            notes.setdefault(note, []).append(row.peer)
+    return notes
+
+
+def _notes_on(row: Row, job: Job) -> Iterable[str]:
     if row.error is not None:
         yield row.error
     if row.median is None:
@@ -170,7 +178,7 @@ def _notes(row: Row, job: Job) -> Iterable[str]:
     if (row.median.generator_busy or 0) > GENERATOR_LIMIT:
         yield "the load generator was busy nearly all the time, so the server may be faster than this"
     elif job.keeps_busy and row.median.server_busy is not None and row.median.server_busy < SERVER_LIMIT:
-        yield "neither side had its core all the time: something else runs here, so trust the processor time more"
+        yield "neither side had its core all the time: something else runs here, so trust the CPU columns more"
 
 
 # ---------------------------------------------------------------------------------------------------- JSON

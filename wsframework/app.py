@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from .encoding import encode_json
 from .endpoint import HUB
-from .errors import StartupError, WebSocketStateError
+from .errors import StartupError, WebSocketDisconnect, WebSocketStateError
 from .hub import Hub
 from .routing import WebSocketRoute, is_http_only
 from .websocket import Receive, Scope, Send, WebSocket
@@ -66,6 +66,7 @@ class App:
 
     def add_route(self, route: BaseRoute) -> None:
         """Add a route behind those that are there."""
+        _answer_unknown_paths(route)
         self._router.routes.append(route)
         if not is_http_only(route):
             self._websocket_router.routes.append(route)
@@ -119,6 +120,8 @@ class App:
                     await self._http(scope, receive, send)
             case "lifespan":
                 await self._live(scope, receive, send)
+            case unknown:
+                raise ValueError(f"an App serves websocket, http and lifespan, not {unknown!r}")
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -133,10 +136,17 @@ class App:
                 phase = "shutdown"
                 await receive()
         except Exception as error:
-            told = "".join(traceback.format_exception(error))
+            told = "".join(traceback.format_exception(_unpack(error)))
             await send({"type": f"lifespan.{phase}.failed", "message": told})  # noqa: ASYNC120 - raised below
             raise
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _unpack(error: Exception) -> Exception:
+    """Take the only error out of the groups that nurseries, the hub's among them, have put around it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 @asynccontextmanager
@@ -144,16 +154,28 @@ async def _no_lifespan(app: App) -> AsyncIterator[None]:
     yield
 
 
+def _answer_unknown_paths(route: BaseRoute) -> None:
+    """Have the routers below a ``Mount`` answer as ours does: Starlette's refuse an unknown WebSocket with 403."""
+    router = route.app if isinstance(route, Mount) else None
+    if isinstance(router, Router):
+        if router.default == router.not_found:
+            router.default = _not_found
+        for below in router.routes:
+            _answer_unknown_paths(below)
+
+
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a path that no route knows: 404, for WebSockets too, if the server can refuse with a response."""
     if scope["type"] == "http":
         raise HTTPException(status_code=404)
+    websocket = WebSocket(scope, receive, send)
     if "websocket.http.response" in (scope.get("extensions") or {}):
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"10")]
-        await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": b"Not Found\n"})
+        with suppress(WebSocketDisconnect):
+            await websocket.send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+            await websocket.send({"type": "websocket.http.response.body", "body": b"Not Found\n"})
     else:
-        await WebSocket(scope, receive, send).close()
+        await websocket.close()
 
 
 def _respond_with(function: Callable[..., Any]) -> Callable[[Request], Any]:

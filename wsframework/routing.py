@@ -31,6 +31,8 @@ class WebSocketRoute(routing.WebSocketRoute):
     def __init__(
         self, path: str, endpoint: type[WebSocketEndpoint] | WebSocketFunction, *, name: str | None = None
     ) -> None:
+        if not path.startswith("/"):
+            raise ValueError(f"a path begins with a slash: {'/' + path!r}, not {path!r}")
         super().__init__(path, endpoint, name=name)
         if inspect.isclass(endpoint):
             if not issubclass(endpoint, WebSocketEndpoint):

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import trio
 from starlette.websockets import WebSocketState
-from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
+from trio.testing import MockClock, assert_checkpoints
 
 from tests.asgi.server import ASGIServer
-from wsframework import Hub, WebSocket, WebSocketDisconnect
+from wsframework import WebSocket, WebSocketDisconnect
 
 
 def make_websocket(server: ASGIServer) -> WebSocket:
@@ -187,19 +187,3 @@ async def test_a_cancelled_receive_loses_nothing(autojump_clock: MockClock) -> N
         await websocket.receive_text()
     server.say("hello")
     assert await websocket.receive_text() == "hello"
-
-
-async def test_publications_and_a_goodbye(autojump_clock: MockClock) -> None:
-    """What was published for a bare WebSocket waits until it sends something itself; close sends it first."""
-    server = ASGIServer()
-    websocket = make_websocket(server)
-    async with Hub().running() as hub:
-        await websocket.accept()
-        await hub.subscribe(websocket, "topic")
-        await hub.broadcast("topic", "published")
-        await wait_all_tasks_blocked()
-        await websocket.close()
-        assert websocket.transport.mailbox is not None
-        websocket.transport.mailbox.leave()
-    assert server.messages == ["published"]
-    assert server.sent[-1]["type"] == "websocket.close"

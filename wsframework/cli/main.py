@@ -21,7 +21,10 @@ from .load import load_app
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wsframework")
 def main() -> None:
-    """WebSocket services on Trio."""
+    """WebSocket services on Trio.
+
+    To serve the application in a file: wsframework run path/to/file.py
+    """
 
 
 @main.command()
@@ -36,19 +39,27 @@ def main() -> None:
     show_default=True,
     help="Where to listen: host:port (port 0 takes a free one), unix:path or fd://number. May be given several times.",
 )
-@click.option("--certfile", type=click.Path(exists=True, dir_okay=False), help="The certificate, for TLS.")
-@click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="Its key.")
+@click.option(
+    "--certfile", type=click.Path(exists=True, dir_okay=False), help="A certificate in PEM format, to serve with TLS."
+)
+@click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="The private key of the certificate.")
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="How much to log.",
+    help="The least that is logged.",
 )
 def run(target: str, binds: tuple[str, ...], certfile: str | None, keyfile: str | None, log_level: str) -> None:
-    """Serve an application.
+    """Serve an application until Ctrl+C.
 
-    APP is module:app, or the path of a file with an `app` in it, such as examples/chat/app.py.
+    APP is the path of a file with an `app` in it, or module:app.
+
+    \b
+    Examples:
+      wsframework run chat.py
+      wsframework run chat.py --bind 0.0.0.0:8000
+      wsframework run shop.main:app --bind unix:/run/shop.sock
     """
     if (certfile is None) != (keyfile is None):
         raise click.UsageError("--certfile and --keyfile go together")
@@ -85,14 +96,23 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
 
 
 async def _serve_until_told(app: Any, config: Config, target: str) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_stop_when_told, nursery.cancel_scope)
+        urls = await nursery.start(_serve, app, config)
+        click.echo(f"wsframework serves {target} on {', '.join(urls)} (Ctrl+C to stop)")
+
+
+async def _stop_when_told(
+    scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            urls = await nursery.start(_serve, app, config)
-            click.echo(f"wsframework serves {target} on {', '.join(urls)} (Ctrl+C to stop)")
-            async for _ in signals:
-                click.echo("stopping")
-                nursery.cancel_scope.cancel()
-                break
+        task_status.started()
+        async for _ in signals:
+            break
+    # Whoever asks a second time gets the system's answer, at once.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    click.echo("stopping")
+    scope.cancel()
 
 
 async def _serve(app: Any, config: Config, task_status: trio.TaskStatus[list[str]]) -> None:

@@ -89,8 +89,6 @@ class Subscriber:
 
     def leave(self) -> None:
         """End every subscription: the connection has ended."""
-        if self.transport.mailbox is None:
-            return
         self.transport.mailbox = None
         self._discard()
         for topic in self.subscriptions:
@@ -129,15 +127,12 @@ class Subscriber:
         if self._send_channel is None:
             self._send_channel, self._receive_channel = trio.open_memory_channel[Publication](self._capacity)
         if not self._fits(publication):
-            match self._overflow:
-                case Overflow.DISCONNECT:
-                    publication.receipt.add(disconnected=1)
-                    self._disconnect()
-                    return
-                case Overflow.DROP_OLDEST:
-                    self._make_room(publication)
-                case Overflow.DROP_NEWEST:
-                    pass
+            if self._overflow is Overflow.DISCONNECT:
+                publication.receipt.add(disconnected=1)
+                self._disconnect()
+                return
+            if self._overflow is Overflow.DROP_OLDEST:
+                self._make_room(publication)
         if self._fits(publication):
             self._send_channel.send_nowait(publication)
             self._waiting_bytes += publication.size

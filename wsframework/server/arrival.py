@@ -9,7 +9,7 @@ import trio
 
 from ..errors import RequestError
 from ..limits import Limits
-from .handshake import Handshake, check_upgrade, find_end, parse_request
+from .handshake import Handshake, check_line_feeds, check_upgrade, find_end, parse_request
 
 # With prior knowledge a client begins HTTP/2 like this (RFC 9113 section 3.4).
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
@@ -54,14 +54,15 @@ async def read_arrival(receive_some: ReceiveSome, limits: Limits) -> Arrival | N
                 raise RequestError(431, f"A request head has at most {limits.request_head} bytes.")
             if end >= 0:
                 return _judge(bytes(head), end, limits)
+            check_line_feeds(head, seen)
     if head:
         raise RequestError(408, "The request did not arrive in time.")
     return None
 
 
 def _may_begin_a_request(byte: int) -> bool:
-    """Tell HTTP from TLS and from noise: a method is letters, and a blank line before it is allowed (RFC 9112 2.2)."""
-    return 65 <= byte <= 90 or 97 <= byte <= 122 or byte in b"\r\n"
+    """Tell HTTP from TLS and from noise: a method is letters."""
+    return 65 <= byte <= 90 or 97 <= byte <= 122
 
 
 def _judge(data: bytes, end: int, limits: Limits) -> Arrival:

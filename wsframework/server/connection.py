@@ -161,7 +161,7 @@ class Connection(Transport):
             self.flush()
         if self._backlog:
             return
-        if self._finished:
+        if self._finished and self._shut:  # not while an answer waits for the messages before it to be handled
             self._wire.shut_down()
         if self.mailbox is not None and not self._mute:
             self.mailbox.drained()
@@ -184,7 +184,7 @@ class Connection(Transport):
                 elif not self._shut:
                     self._outgoing.append(encode_frame(Opcode.PONG, payload))
             case Close(code, reason):
-                self._client_ends(code, reason, encode_close(code))
+                self._client_ends(code, reason, encode_close(code, reason))
             case ProtocolError(code=code, reason=reason):
                 # Nothing that follows is read any more, so this is the client's last word too.
                 self._client_ends(code, reason, encode_close(code, reason))
@@ -196,9 +196,9 @@ class Connection(Transport):
             self._shut_down()
             return
         self._answer = answer
+        self._begin_end(code, reason)  # first, because the answer may find nobody, and that is not how it ended
         if not self._inbox:
             self._finish_end()
-        self._begin_end(code, reason)
 
     def _keep_early(self, data: bytes) -> None:
         """Before ``accept``, keep what comes; a refused client has nothing to say any more."""
@@ -230,6 +230,8 @@ class Connection(Transport):
         await checkpoint_if_cancelled()
         if self.accepted:
             raise WebSocketStateError("accept was called twice")
+        if self._response and not self._mute:
+            raise WebSocketStateError("accept after start_response: the handshake is being refused")
         if self._mute:
             await checkpoint()
             raise self.disconnect()

@@ -24,7 +24,9 @@ from ..limits import Limits
 
 END_OF_HEAD = b"\r\n\r\n"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _LONE_LINE_BREAK = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+_FOLD = re.compile(rb"\r\n[ \t]")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _NEVER_IN_A_VALUE = re.compile(rb"[\r\n\0]")
 Headers = list[tuple[bytes, bytes]]
@@ -67,6 +69,16 @@ def find_end(head: bytes | bytearray, seen: int) -> int:
     return at if at < 0 else at + len(END_OF_HEAD)
 
 
+def check_line_feeds(head: bytes | bytearray, seen: int) -> None:
+    """Refuse, before the head is whole, lines that end with LF alone: for us, such a head would never end.
+
+    Raises:
+        RequestError: there is one behind the ``seen`` bytes that were looked at before.
+    """
+    if _LONE_LINE_FEED.search(head, seen):
+        raise RequestError(400, "Lines must end with CR and LF.")
+
+
 def parse_request(head: bytes, limits: Limits) -> Request:
     """Parse a whole request head.
 
@@ -75,6 +87,8 @@ def parse_request(head: bytes, limits: Limits) -> Request:
     """
     if _LONE_LINE_BREAK.search(head):
         raise RequestError(400, "Lines must end with CR and LF.")
+    if _FOLD.search(head):  # h11 would unfold it, where others see two fields or none (RFC 9112 section 5.2)
+        raise RequestError(400, "Header fields must not be folded.")
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.request_head)
     try:
         parser.receive_data(head)
@@ -102,6 +116,8 @@ def check_upgrade(request: Request) -> Handshake:
     for name in (b"content-length", b"transfer-encoding"):
         if any(value.strip() != b"0" for value in request.values(name)):
             raise RequestError(400, "A WebSocket handshake has no body.")
+    for value in request.values(b"sec-websocket-extensions"):
+        _ascii(value)  # all offers are declined, but they must be words
     if request.values(b"sec-websocket-version") != [b"13"]:
         raise RequestError(426, "This server speaks WebSocket version 13.", ((b"sec-websocket-version", b"13"),))
     raw_path, _, query = request.target.partition(b"?")

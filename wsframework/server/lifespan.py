@@ -43,7 +43,9 @@ async def run_lifespan(
             lifespan.scope.cancel()
     # Down here, so that it does not come in a group.
     if lifespan.refusal is not None:
-        raise StartupError(f"the application cannot start: {lifespan.refusal.strip()}")
+        told = lifespan.refusal.strip()
+        gap = "\n" if "\n" in told else " "  # a traceback begins in a line of its own
+        raise StartupError(f"the application cannot start:{gap}{told}")
 
 
 class _Lifespan:

@@ -70,7 +70,7 @@ def open_listeners(config: Config) -> list[Listener]:
     except (OSError, ValueError) as error:
         for listener in listeners:
             listener.close()
-        raise StartupError(f"cannot listen on {bind}: {_explain(error)}") from error
+        raise StartupError(f"cannot listen on {bind or repr(bind)}: {_explain(error)}") from error
     return listeners
 
 
@@ -100,8 +100,8 @@ def _open_tcp(bind: str, backlog: int) -> socket.socket:
 def _split(bind: str) -> tuple[str, int]:
     """Take ``host:port`` apart; without a port it is hypercorn's 8000."""
     host, _, port = bind.rpartition(":") if re.search(r":[^\]]*$", bind) else (bind, "", "8000")
-    if bind.isdecimal():
-        raise ValueError(f"write host:port, such as 127.0.0.1:{bind}")
+    if not bind or bind.isdecimal():
+        raise ValueError(f"write host:port, such as 127.0.0.1:{bind or 8000}")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{port!r} is no port, which is a number up to 65535")
     if host.startswith("[") and host.endswith("]"):

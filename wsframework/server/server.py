@@ -294,10 +294,14 @@ def _receiver(sock: socket.socket) -> Callable[[], Awaitable[bytes]]:
 
 
 def _make_ssl_context(config: Config) -> ssl.SSLContext | None:
+    files = f"{config.certfile} and {config.keyfile}"
     try:
         return config.create_ssl_context()
-    except (OSError, ssl.SSLError) as error:
-        raise StartupError(f"cannot read {config.certfile} and {config.keyfile} for TLS: {error}") from error
+    except ssl.SSLError as error:
+        detail = f" ({error.reason})" if error.reason else ""
+        raise StartupError(f"{files} are no certificate and its key in PEM format{detail}") from error
+    except OSError as error:
+        raise StartupError(f"cannot read {files} for TLS: {error.strerror}") from error
 
 
 @asynccontextmanager
