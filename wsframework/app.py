@@ -51,7 +51,7 @@ class App:
         hub: Hub | None = None,
         debug: bool = False,
     ) -> None:
-        self.hub = Hub() if hub is None else hub
+        self.hub: Hub = Hub() if hub is None else hub
         self._lifespan = _no_lifespan if lifespan is None else lifespan
         self._router = Router(default=_not_found)
         self._websocket_router = Router(default=_not_found)

@@ -19,7 +19,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 from .close import CloseCode
 from .errors import WebSocketDisconnect, WebSocketStateError
 from .limits import Limits
-from .transport import Message, RawHeaders, Transport
+from .transport import Message, RawHeaders, Transport, WireFormat
 
 ASGIEvent = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[ASGIEvent]]
@@ -58,7 +58,7 @@ class ASGITransport(Transport):
         "_writing",
     )
 
-    wire_format = ASGI_EVENTS
+    wire_format: WireFormat = ASGI_EVENTS
 
     def __init__(self, receive: Receive, send: Send, scope: MutableMapping[str, Any]) -> None:
         super().__init__()

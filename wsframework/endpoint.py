@@ -55,7 +55,7 @@ class WebSocketEndpoint:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
-        self.websocket = WebSocket(scope, receive, send)
+        self.websocket: WebSocket = WebSocket(scope, receive, send)
         self._session = Session(self.websocket, type(self).__name__, self.disconnect_grace, self.disconnect_timeout)
 
     def __await__(self) -> Generator[Any, None, None]:

@@ -8,6 +8,7 @@ from functools import partial
 
 from starlette import routing
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from .endpoint import WebSocketEndpoint
 from .session import Session
@@ -38,7 +39,7 @@ class WebSocketRoute(routing.WebSocketRoute):
             if not issubclass(endpoint, WebSocketEndpoint):
                 raise TypeError(f"{endpoint.__name__} for {path!r} is no WebSocketEndpoint; derive it from that")
         elif inspect.iscoroutinefunction(endpoint):
-            self.app = FunctionEndpoint(endpoint)
+            self.app: ASGIApp = FunctionEndpoint(endpoint)
         else:
             raise TypeError(f"the endpoint for {path!r} is a WebSocketEndpoint or an async function, not {endpoint!r}")
 

@@ -28,7 +28,7 @@ from .close import CloseCode, describe
 from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
 from .websocket import WebSocket
 
-logger = logging.getLogger("wsframework.endpoint")
+logger: logging.Logger = logging.getLogger("wsframework.endpoint")
 
 E = TypeVar("E", bound=BaseException)
 

@@ -53,7 +53,7 @@ class Ticket:
     __slots__ = ("taken",)
 
     def __init__(self) -> None:
-        self.taken = False
+        self.taken: bool = False
 
 
 class Mailbox(Protocol):
@@ -111,11 +111,11 @@ class Transport(ABC):
     wire_format: WireFormat
 
     def __init__(self) -> None:
-        self.accepted = False
+        self.accepted: bool = False
         self.subprotocol: str | None = None
         self.close_code: int | None = None
-        self.close_reason = ""
-        self.gone = False
+        self.close_reason: str = ""
+        self.gone: bool = False
         self.on_end: Callable[[bool], None] | None = None
         self.on_late_message: Callable[[], None] | None = None
         self.mailbox: Mailbox | None = None
@@ -296,10 +296,11 @@ class Transport(ABC):
         try:
             match event["type"]:
                 case "websocket.send":
-                    text, data = event.get("text"), event.get("bytes")
-                    if text is None and data is None:
+                    text = event.get("text")
+                    data: Message | None = event.get("bytes") if text is None else text
+                    if data is None:
                         raise ValueError("a websocket.send event needs text or bytes")
-                    await self.send(data if text is None else text)
+                    await self.send(data)
                 case "websocket.accept":
                     await self.accept(event.get("subprotocol"), event.get("headers") or ())
                 case "websocket.close":

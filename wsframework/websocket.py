@@ -51,7 +51,7 @@ class WebSocket(HTTPConnection[Any]):
         if scope["type"] != "websocket":
             raise TypeError(f"a WebSocket needs a scope of type 'websocket', this one is {scope['type']!r}")
         super().__init__(scope)
-        self.transport = _find_transport(scope, receive, send)
+        self.transport: Transport = _find_transport(scope, receive, send)
         self.starter: Starter | None = None
         self._disconnect_told = False
 

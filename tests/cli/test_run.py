@@ -1,18 +1,23 @@
 """``wsframework run`` as a person meets it: what it prints, how it stops, and what it says when it cannot start."""
 
+import importlib
 import re
 import signal
 import socket
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
-import trio_websocket
 import trustme
+from click.testing import CliRunner
 
 from tests.cli.command import PATIENCE, Result, run, serve
+from tests.net.servers import ServedOverSockets
+from wsframework import CloseCode
+from wsframework.cli import main
 
 ECHO = Path(__file__).parents[2] / "examples" / "echo" / "app.py"
 CLOSING = """
@@ -66,6 +71,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def invoke(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run the command in this process, which is quicker, for when it ends by itself."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for name in [path.stem for path in folder.glob("*.py")] + ["package", "package.inside"]:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    importlib.invalidate_caches()
+
+    def invoke(*arguments: str) -> Result:
+        result = CliRunner().invoke(main, arguments, prog_name="wsframework", catch_exceptions=False)
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    return invoke
+
+
 def check_refused(result: Result, message: str) -> None:
     """It said this one sentence, without a traceback and without serving."""
     assert result.code not in (0, None)
@@ -82,7 +104,7 @@ def check_refused(result: Result, message: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other ways to end a process")
 def test_serves_until_told_to_stop(folder: Path, number: int) -> None:
-    """It prints one line with the URL, serves pages and WebSockets, and a signal says goodbye to clients and exits 0."""
+    """It prints one line with the URL and serves; a signal has it say goodbye to its clients and exit with 0."""
     with serve("good.py", folder=folder) as served:
         assert re.fullmatch(
             r"wsframework serves good\.py on http://127\.0\.0\.1:\d+ \(Ctrl\+C to stop\)\n", served.line
@@ -91,22 +113,17 @@ def test_serves_until_told_to_stop(folder: Path, number: int) -> None:
             assert page.read() == b"a front page"
 
         async def stay() -> Result:
+            results: list[Result] = []
+
+            async def stop() -> None:
+                results.append(await trio.to_thread.run_sync(served.stop, number))
+
             with trio.fail_after(PATIENCE):
-                async with trio_websocket.open_websocket_url(served.websocket_url) as client:
-                    assert await client.get_message() == "welcome"
-                    async with trio.open_nursery() as nursery:
-                        results: list[Result] = []
-
-                        async def stop() -> None:
-                            results.append(await trio.to_thread.run_sync(served.stop, number))
-
-                        nursery.start_soon(stop)
-                        with pytest.raises(trio_websocket.ConnectionClosed) as closed:
-                            await client.get_message()
-                        assert closed.value.reason is not None
-                        assert closed.value.reason.code == 1001
-                        await client.aclose()
-                    return results[0]
+                async with trio.open_nursery() as nursery, ServedOverSockets(served.url).connect() as client:
+                    assert await client.receive() == "welcome"
+                    nursery.start_soon(stop)
+                    assert (await client.wait_closed()).code == CloseCode.GOING_AWAY
+            return results[0]
 
         result = trio.run(stay)
     assert result == Result(0, "stopping\ngone with 1001\n", "")
@@ -149,6 +166,15 @@ def test_stop_while_starting(folder: Path) -> None:
 # It says why not
 
 
+def test_bad_input_in_a_process_of_its_own(folder: Path) -> None:
+    """One sentence is really all that comes out, and the exit status tells of it."""
+    message = "there is no module 'missing' here; write module:app or path/to/file.py"
+    check_refused(run("run", "missing:app", folder=folder), message)
+    syntax = run("run", "syntax.py", folder=folder)
+    assert syntax.code == 1
+    assert syntax.err.startswith("Error: syntax.py cannot be loaded:\n  File ")
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -157,7 +183,7 @@ def test_stop_while_starting(folder: Path) -> None:
         ("package.missing:app", "there is no module 'package.missing' here; write module:app or path/to/file.py"),
         ("package", "there is no 'app' in package; name the application as in package:name"),
         ("bare.py", "there is no 'app' in bare.py; name the application as in bare.py:name"),
-        ("bare:greeting.upper.missing", "there is no 'greeting.upper.missing' in bare; name the application as in bare:name"),
+        ("bare:greeting.wrong", "there is no 'greeting.wrong' in bare; name the application as in bare:name"),
         ("named.py", "there is no 'app' in named.py; write named.py:chat"),
         ("missing.py", "there is no file missing.py"),
         ("elsewhere/missing.py:app", "there is no file elsewhere/missing.py"),
@@ -173,9 +199,9 @@ def test_stop_while_starting(folder: Path) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.skipif(sys.platform == "win32", reason="the paths are written with slashes")
-def test_no_application(folder: Path, target: str, message: str) -> None:
+def test_no_application(invoke: Callable[..., Result], target: str, message: str) -> None:
     """What does not name an application gets one sentence."""
-    check_refused(run("run", target, folder=folder), message)
+    check_refused(invoke("run", target), message)
 
 
 @pytest.mark.parametrize(
@@ -188,9 +214,9 @@ def test_no_application(folder: Path, target: str, message: str) -> None:
         ("lifespan.py", "LookupError: where is my towel"),
     ],
 )
-def test_error_in_the_program(folder: Path, target: str, last: str) -> None:
+def test_error_in_the_program(invoke: Callable[..., Result], target: str, last: str) -> None:
     """An error in the program's own code is shown where it is, without our own code around it."""
-    result = run("run", target, folder=folder)
+    result = invoke("run", target)
     assert result.code == 1
     assert result.out == ""
     first, *_, end = result.err.strip().splitlines()
@@ -222,39 +248,39 @@ def test_address_that_is_taken(folder: Path) -> None:
         ("fd://x", "cannot listen on fd://x: write fd:// and the number of an open descriptor, such as fd://3"),
     ],
 )
-def test_address_that_cannot_work(folder: Path, bind: str, message: str) -> None:
+def test_address_that_cannot_work(invoke: Callable[..., Result], bind: str, message: str) -> None:
     """An address that cannot be bound is named, with the reason."""
-    check_refused(run("run", "good.py", "--bind", bind, folder=folder), message)
+    check_refused(invoke("run", "good.py", "--bind", bind), message)
 
 
-def test_certificate_and_key(folder: Path) -> None:
+def test_certificate_and_key(invoke: Callable[..., Result]) -> None:
     """They come together, exist, and are what they are said to be."""
     together = "--certfile and --keyfile go together"
-    check_refused(run("run", "good.py", "--certfile", "notes.txt", folder=folder), together)
-    check_refused(run("run", "good.py", "--keyfile", "notes.txt", folder=folder), together)
+    check_refused(invoke("run", "good.py", "--certfile", "notes.txt"), together)
+    check_refused(invoke("run", "good.py", "--keyfile", "notes.txt"), together)
     files = ["--certfile", "notes.txt", "--keyfile", "missing.pem"]
     missing = "Invalid value for '--keyfile': File 'missing.pem' does not exist."
-    check_refused(run("run", "good.py", *files, folder=folder), missing)
+    check_refused(invoke("run", "good.py", *files), missing)
     files = ["--certfile", "notes.txt", "--keyfile", "notes.txt"]
-    result = run("run", "good.py", "--bind", "127.0.0.1:0", *files, folder=folder)
+    result = invoke("run", "good.py", "--bind", "127.0.0.1:0", *files)
     check_refused(result, "notes.txt and notes.txt are no certificate and its key in PEM format")
 
 
-def test_wrong_options() -> None:
+def test_wrong_options(invoke: Callable[..., Result]) -> None:
     """click's own sentences do for a missing argument, an unknown option and an unknown command."""
-    check_refused(run("run"), "Missing argument 'APP'.")
-    check_refused(run("run", "good.py", "--port", "1"), "No such option '--port'.")
-    assert run("serve").code == 2
+    check_refused(invoke("run"), "Missing argument 'APP'.")
+    check_refused(invoke("run", "good.py", "--port", "1"), "No such option '--port'.")
+    assert invoke("serve").code == 2
 
 
-def test_help_and_version() -> None:
+def test_help_and_version(invoke: Callable[..., Result]) -> None:
     """The help names the command, its argument and its options; the version is the package's."""
-    overview = run("--help")
+    overview = invoke("--help")
     assert overview.code == 0
     assert "wsframework run path/to/file.py" in overview.out
     assert "run  Serve an application until Ctrl+C." in overview.out
-    details = run("run", "-h")
+    details = invoke("run", "-h")
     assert details.code == 0
     for words in ("APP is the path of a file", "--bind", "default:", "127.0.0.1:8000", "--certfile", "--log-level"):
         assert words in details.out
-    assert re.fullmatch(r"wsframework, version \d+\.\d+\.\d+\n", run("--version").out)
+    assert re.fullmatch(r"wsframework, version \d+\.\d+\.\d+\n", invoke("--version").out)

@@ -293,7 +293,7 @@ async def test_busy_hook_gets_a_grace(kind: Kind, diary: Diary) -> None:
 
 
 async def test_send_after_the_client_left(kind: Kind, diary: Diary) -> None:
-    """A hook that goes on sending to a client that has left gets WebSocketDisconnect, with the code that it left with."""
+    """A hook that goes on sending to a client that has left gets WebSocketDisconnect with its code."""
 
     class Stubborn(WebSocketEndpoint):
         async def on_receive(self, websocket: WebSocket, data: str) -> None:

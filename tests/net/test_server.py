@@ -82,7 +82,7 @@ def errors_in(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 async def wait_until(condition: Any) -> None:
     """Wait for something that nobody announces; the test's own deadline bounds it."""
     while not condition():
-        await trio.sleep(0.005)
+        await trio.sleep(0.005)  # noqa: ASYNC110 - there is no event to wait for
 
 
 def descriptors() -> int:
@@ -219,7 +219,7 @@ async def test_lifespan_that_cannot_end(app: App, caplog: pytest.LogCaptureFixtu
 async def test_port_that_is_taken(app: App) -> None:
     """An address in use is a StartupError that names it, also when it is the second of two or the same one twice."""
     with socket.create_server(("127.0.0.1", 0)) as taken, trio.fail_after(5):
-        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         for binds in ([address], ["127.0.0.1:0", address]):
             with pytest.raises(StartupError, match=f"{address}.*in use"):
                 await serve(app, make_config(bind=binds))
@@ -259,9 +259,9 @@ async def test_bad_certificate(tmp_path: Path) -> None:
         yield
 
     certificate, key = write_certificate(trustme.CA(), tmp_path)
-    Path(certificate).write_text("this is no certificate")
+    await trio.Path(certificate).write_text("this is no certificate")
     for certfile in (certificate, str(tmp_path / "missing.pem")):
-        with trio.fail_after(5), pytest.raises(StartupError, match="certificate and its key|cannot read"):
+        with trio.fail_after(5), pytest.raises(StartupError, match=r"certificate and its key|cannot read"):
             await serve(App(lifespan=lifespan), make_config(certfile=certfile, keyfile=key))
     assert not started
     gc.collect()
@@ -413,9 +413,7 @@ async def test_three_hundred_at_once(wire: str, app: App, endpoint: type[Watched
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count descriptors")
-async def test_storm_of_resets(
-    wire: str, app: App, endpoint: type[Watched], caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_storm_of_resets(wire: str, app: App, endpoint: type[Watched], caplog: pytest.LogCaptureFixture) -> None:
     """Two hundred clients that are reset at once, some of them in the middle of a message, leave nothing behind."""
     async with run_server(app) as server, connect(server) as other:
         await check_echo(other)
@@ -506,9 +504,7 @@ async def test_what_is_no_handshake(
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\0" * 100, HELLO])
-async def test_no_tls_on_the_tls_port(
-    app: App, tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes
-) -> None:
+async def test_no_tls_on_the_tls_port(app: App, tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
     """A client that does not speak TLS where it should is closed; others go on, and no error is logged."""
     authority = trustme.CA()
     certificate, key = write_certificate(authority, tmp_path)
@@ -566,7 +562,14 @@ async def test_descriptors_return(wire: str, app: App, endpoint: type[Watched], 
         secure, plain = server.urls
         before = descriptors()
         for url, tls in ((plain, None), (secure, context)):
-            for data in (b"", b"\0", request, UPGRADE, UPGRADE + frame(b"hello"), UPGRADE.replace(b"GET /", b"GET /no")):
+            for data in (
+                b"",
+                b"\0",
+                request,
+                UPGRADE,
+                UPGRADE + frame(b"hello"),
+                UPGRADE.replace(b"GET /", b"GET /no"),
+            ):
                 for leave in (reset, trio.aclose_forcefully):
                     stream = await open_stream(url, tls)
                     await stream.send_all(data)

@@ -58,9 +58,9 @@ class Subscriber:
     def __init__(
         self, transport: Transport, capacity: int, max_bytes: int, overflow: Overflow, counters: Counters
     ) -> None:
-        self.transport = transport
+        self.transport: Transport = transport
         self.subscriptions: dict[Topic, Subscription] = {}
-        self.behind = False
+        self.behind: bool = False
         self.on_leave: Callable[[Subscriber], None] = lambda subscriber: None
         self._counters = counters
         self._capacity = capacity

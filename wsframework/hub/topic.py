@@ -18,7 +18,7 @@ from .receipt import Receipt
 if TYPE_CHECKING:
     from .subscriber import Subscriber
 
-logger = logging.getLogger("wsframework.hub")
+logger: logging.Logger = logging.getLogger("wsframework.hub")
 
 
 class Publication:
@@ -27,9 +27,9 @@ class Publication:
     __slots__ = ("_encoded", "_exclude", "message", "receipt", "size")
 
     def __init__(self, message: Message, receipt: Receipt, exclude: Collection[Subscriber]) -> None:
-        self.message = message
-        self.size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
-        self.receipt = receipt
+        self.message: Message = message
+        self.size: int = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+        self.receipt: Receipt = receipt
         self._exclude = exclude
         self._encoded: dict[WireFormat, Any] = {}
 
@@ -53,8 +53,8 @@ class Subscription:
     __slots__ = ("next", "subscriber")
 
     def __init__(self, subscriber: Subscriber, next_: int) -> None:
-        self.subscriber = subscriber
-        self.next = next_
+        self.subscriber: Subscriber = subscriber
+        self.next: int = next_
 
 
 class Topic:
@@ -63,7 +63,7 @@ class Topic:
     __slots__ = ("_begin", "name", "pending", "subscriptions")
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
         self.subscriptions: dict[Subscriber, Subscription] = {}
         self.pending: list[Publication] = []
         self._begin = 0  # the number of the first pending publication

@@ -28,7 +28,7 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 from ..close import CloseCode
 from ..errors import ProtocolError, RequestError, WebSocketStateError
 from ..limits import Limits
-from ..transport import BURST, Message, RawHeaders, Transport
+from ..transport import BURST, Message, RawHeaders, Transport, WireFormat
 from .frames import Close, FrameReader, Opcode, Ping, encode_close, encode_frame, encode_message
 from .handshake import Handshake, check_header, encode_accept, encode_head, encode_refusal
 from .upkeep import Upkeep
@@ -88,7 +88,7 @@ class Connection(Transport):
         "next_sweep",
     )
 
-    wire_format = PLAIN_FRAMES
+    wire_format: WireFormat = PLAIN_FRAMES
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Connection(Transport):
         self._stalled_since = self._silent_since = 0.0
         self._progress = 0
         self._heard = self._pinged = False
-        self.next_sweep = inf
+        self.next_sweep: float = inf
 
     # The wire's side
 

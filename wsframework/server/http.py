@@ -16,7 +16,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-logger = logging.getLogger("wsframework.server")
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 

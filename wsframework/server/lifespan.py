@@ -11,7 +11,7 @@ import trio
 
 from ..errors import StartupError
 
-logger = logging.getLogger("wsframework.server")
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from hypercorn.config import Config
 from ..errors import StartupError
 from .scope import AF_UNIX
 
-logger = logging.getLogger("wsframework.server")
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 _BURST = 32  # connections accepted before other tasks run
 _PAUSE = 0.1  # seconds to wait when the system has no room for another connection

@@ -24,7 +24,7 @@ from .wire import RECEIVE_SIZE
 if TYPE_CHECKING:
     from .connection import Connection
 
-logger = logging.getLogger("wsframework.server")
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 AVAILABLE = sys.platform == "linux"
 _TURN = 512  # events in one turn
@@ -78,7 +78,7 @@ class SocketWire:
         self._mask = _READ
         self._attached = False
         self._held = False
-        self.fd = sock.fileno()
+        self.fd: int = sock.fileno()
 
     def start(self, connection: Connection) -> None:
         """Begin to receive for this connection."""

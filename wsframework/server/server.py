@@ -35,7 +35,7 @@ from .streams import StreamWire, end_sending
 from .upkeep import Upkeep
 from .wire import RECEIVE_SIZE
 
-logger = logging.getLogger("wsframework.server")
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 # How long clients have to answer our close frame when the server is cancelled.
 _GOODBYE = 1.0

@@ -16,7 +16,7 @@ from .wire import RECEIVE_SIZE
 if TYPE_CHECKING:
     from .connection import Connection
 
-logger = logging.getLogger("wsframework.server")
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
 class StreamWire:

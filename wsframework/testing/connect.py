@@ -6,34 +6,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-import attrs
 import trio
 import trio_websocket
-from hypercorn.config import Config
-from trio.lowlevel import RunVar
 
 from ..limits import Limits
-from ..server.lifespan import run_lifespan
-from ..server.scope import Peers
-from ..server.server import Server
 from .client import Client, HandshakeRefused, NothingReceived
+from .host import PATIENCE, hosted
 from .streams import WINDOW, memory_connection
 
 _HOST = "testserver"
-_PEERS = Peers(("127.0.0.1", 50000), ("127.0.0.1", 80))
-
-
-@attrs.define
-class _Host:
-    """An application that is alive, and who uses it."""
-
-    server: Server
-    nursery: trio.Nursery
-    clients: int = 0
-    last_left: trio.Event = attrs.field(factory=trio.Event)
-
-
-_hosts: RunVar[dict[int, _Host]] = RunVar("wsframework.testing hosts")
 
 
 @asynccontextmanager
@@ -66,19 +47,10 @@ async def connect(
     Raises:
         HandshakeRefused: the application did not accept.
     """
-    errors: list[Exception] = []
-    failure: Exception | None = None
-    async with _hosted(app, limits) as host:
+    failure: BaseException | None = None
+    async with hosted(app, limits) as host:
         client_end, server_end = memory_connection(window)
-        served = trio.Event()
-
-        async def serve() -> None:
-            try:
-                await host.server.handle_stream(server_end, _PEERS, errors.append)
-            finally:
-                served.set()
-
-        host.nursery.start_soon(serve)
+        service = host.serve(server_end)
         try:
             async with trio.open_nursery() as nursery:
                 try:
@@ -86,16 +58,23 @@ async def connect(
                     client = Client(connection, client_end, path, deadline)
                     yield client
                     await _leave(client, connection)
-                except Exception as error:
+                except (trio.Cancelled, GeneratorExit):
+                    raise
+                except BaseException as error:  # also pytest's, which are no Exceptions; raised below, in no group
                     failure = error
                 nursery.cancel_scope.cancel()
         except* trio_websocket.ConnectionRejected as group:
             failure = _refused(group)
-        client_end.vanish()
-        # The endpoint's grace and its goodbye are bounded; wait for them, so that their errors are this test's.
-        await served.wait()
+        finally:
+            client_end.vanish()
+            # The endpoint's grace and its goodbye are bounded; wait for them, so that their errors are this test's.
+            if not await service.end() and failure is None:  # noqa: ASYNC102 - shielded and bounded inside
+                failure = NothingReceived(f"{path}: waited {PATIENCE:g} s for the endpoint to end; its client had left")
+    if host.error is not None:
+        raise host.error from failure
+    errors = service.errors
     if errors and raise_app_errors:
-        raise (errors[0] if len(errors) == 1 else ExceptionGroup("the application failed", errors)) from failure
+        raise (errors[0] if len(errors) == 1 else BaseExceptionGroup("the application failed", errors)) from failure
     if failure is not None:
         raise failure
 
@@ -136,33 +115,3 @@ async def _leave(client: Client, connection: trio_websocket.WebSocketConnection)
     if connection.closed is None:
         with trio.move_on_after(client.deadline):
             await connection.aclose()
-
-
-@asynccontextmanager
-async def _hosted(app: Any, limits: Limits | None) -> AsyncIterator[_Host]:
-    """Have the application alive; the first one to ask holds its lifespan and waits for the others."""
-    try:
-        hosts = _hosts.get()
-    except LookupError:
-        hosts = {}
-        _hosts.set(hosts)
-    host = hosts.get(id(app))
-    if host is not None:
-        host.clients += 1
-        try:
-            yield host
-        finally:
-            host.clients -= 1
-            if not host.clients:
-                host.last_left.set()
-        return
-    async with run_lifespan(app) as state:
-        server = Server(app, Config(), Limits() if limits is None else limits, state)
-        async with server.running() as nursery:
-            host = hosts[id(app)] = _Host(server, nursery)
-            try:
-                yield host
-                if host.clients:
-                    await host.last_left.wait()
-            finally:
-                del hosts[id(app)]

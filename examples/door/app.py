@@ -1,0 +1,72 @@
+"""Four ways to answer a handshake that you do not like, and how to agree on a subprotocol.
+
+Run `wsframework run examples/door/app.py` and connect a client:
+
+- /closed is refused with 403;
+- /secret is refused with 401 and a text, unless the request has the header `Authorization: Bearer open-sesame`;
+- /same-origin is refused with 403 when a page of another site opens it;
+- /late lets everybody in, and closes with 1008 those whose first message is not `open-sesame`;
+- /versions speaks the subprotocols v2 and v1, and refuses clients that offer neither with 400.
+"""
+
+import hmac
+from urllib.parse import urlsplit
+
+import trio
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from wsframework import App, CloseCode, WebSocket, WebSocketEndpoint
+
+PASSWORD = "open-sesame"
+
+app = App()
+
+
+def knows_password(given: str) -> bool:
+    return hmac.compare_digest(given.encode(), PASSWORD.encode())
+
+
+@app.websocket("/closed")
+async def closed(websocket: WebSocket) -> None:
+    await websocket.close()
+
+
+@app.websocket("/secret")
+class Secret(WebSocketEndpoint):
+    async def on_connect(self, websocket: WebSocket) -> None:
+        if knows_password(websocket.headers.get("authorization", "").removeprefix("Bearer ")):
+            await websocket.accept()
+        else:
+            answer = PlainTextResponse("Say the password.\n", 401, {"www-authenticate": "Bearer"})
+            await answer(websocket.scope, websocket.receive, websocket.send)
+
+
+@app.websocket("/same-origin")
+async def same_origin(websocket: WebSocket) -> None:
+    origin = websocket.headers.get("origin")  # browsers send it and pages cannot change it; other clients send none
+    if origin is not None and urlsplit(origin).netloc != websocket.headers["host"]:
+        await websocket.close()
+        return
+    await websocket.accept()
+    await websocket.send_text("welcome")
+
+
+@app.websocket("/late")
+async def late(websocket: WebSocket) -> None:
+    await websocket.accept()
+    with trio.move_on_after(10):
+        if knows_password(await websocket.receive_text()):
+            await websocket.send_text("welcome")
+            return
+    await websocket.close(CloseCode.POLICY_VIOLATION, "say the password first")
+
+
+@app.websocket("/versions")
+async def versions(websocket: WebSocket) -> None:
+    for version in ("v2", "v1"):
+        if version in websocket["subprotocols"]:
+            await websocket.accept(version, headers=[(b"x-served-by", b"door")])
+            await websocket.send_text(f"we speak {version}")
+            return
+    answer = JSONResponse({"error": "offer the subprotocol v1 or v2"}, 400)
+    await answer(websocket.scope, websocket.receive, websocket.send)

@@ -1,0 +1,450 @@
+"""What goes to a client: whole frames in order, whatever the socket takes, whoever is cancelled."""
+
+import pytest
+import trio
+from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
+
+from tests.server.builders import (
+    Client,
+    client_text,
+    connected,
+    server_close,
+    server_frame,
+    server_text,
+)
+from wsframework import WebSocketDisconnect
+from wsframework.server.connection import PLAIN_FRAMES
+from wsframework.server.frames import Opcode, encode_message
+from wsframework.server.upkeep import Upkeep
+from wsframework.transport import Ticket
+
+
+async def test_send() -> None:
+    """Text and binary leave at once when nothing is in the way."""
+    client = await connected()
+    await client.connection.send("one")
+    await client.connection.send(b"\xff")
+    await client.connection.send("")
+    assert client.wire.writes == [server_text("one"), server_frame(Opcode.BINARY, b"\xff"), server_text("")]
+    assert not client.connection.behind
+
+
+async def test_the_wire_format() -> None:
+    """The hub encodes once for all connections."""
+    client = await connected()
+    assert client.connection.wire_format is PLAIN_FRAMES
+    encoded = [PLAIN_FRAMES.encode("one"), PLAIN_FRAMES.encode(b"two")]
+    assert client.connection.offer(PLAIN_FRAMES.join(encoded))
+    assert client.gets() == server_text("one") + server_frame(Opcode.BINARY, b"two")
+
+
+@pytest.mark.parametrize("message", [None, 7, "\ud800"])
+async def test_a_message_that_is_none(message: object) -> None:
+    """It is the programmer's mistake, and nothing has been sent."""
+    client = await connected()
+    with pytest.raises((TypeError, ValueError)):
+        await client.connection.send(message)  # type: ignore[arg-type]
+    assert client.gets() == b""
+    await client.connection.send("x")
+    assert client.gets() == server_text("x")
+
+
+async def test_send_lets_others_run() -> None:
+    """Sends that do not wait are a checkpoint every 32 messages, and for cancellation every time."""
+    client = await connected()
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count_turns)
+        for _ in range(200):
+            await client.connection.send("x")
+        nursery.cancel_scope.cancel()
+    assert turns >= 200 // 32
+    client.gets()
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await client.connection.send("x")
+    assert scope.cancelled_caught
+    assert client.gets() == b""
+
+
+async def test_f33_sending_to_nobody_is_a_checkpoint() -> None:
+    """A loop that ignores the disconnect lets others run, and can be cancelled."""
+    client = await connected()
+    client.leaves()
+    for _ in range(3):
+        with assert_checkpoints(), pytest.raises(WebSocketDisconnect):
+            await client.connection.send("x")
+
+
+# A client that is behind
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+async def test_partial_writes_keep_the_order(step: int, nursery: trio.Nursery) -> None:
+    """Whatever the socket takes at a time, every byte leaves once, and in order."""
+    client = await connected()
+    client.stops_reading()
+    sent = ["x" * 300, "one", "", "two" * 50, "three"]
+    done: list[str] = []
+
+    async def send() -> None:
+        for message in sent:
+            await client.connection.send(message)
+            done.append(message)
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    assert done == []
+    assert client.connection.behind
+    while len(done) < len(sent):
+        client.takes(step)
+        await wait_all_tasks_blocked()
+    client.takes(step)
+    assert client.gets() == b"".join(map(encode_message, sent))
+    assert not client.connection.behind
+
+
+async def test_several_senders_wait_in_line(nursery: trio.Nursery) -> None:
+    """Their messages leave whole, in the order of the calls, and all of them are woken when everything is taken."""
+    client = await connected()
+    client.stops_reading()
+    done: list[str] = []
+
+    async def send(message: str) -> None:
+        await client.connection.send(message)
+        done.append(message)
+
+    for message in ("one", "two", "three"):
+        nursery.start_soon(send, message)
+        await wait_all_tasks_blocked()
+    client.takes(6)
+    await wait_all_tasks_blocked()
+    assert done == []
+    client.takes()
+    await wait_all_tasks_blocked()
+    assert done == ["one", "two", "three"]
+    assert client.gets() == server_text("one") + server_text("two") + server_text("three")
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+async def test_a_cancelled_send_never_tears_a_frame(taken: int, nursery: trio.Nursery) -> None:
+    """The message arrives whole although its sender has given up, and so does what comes behind it."""
+    client = await connected()
+    client.wire.room = taken
+    with trio.CancelScope() as scope:
+        nursery.start_soon(cancel_when_blocked, scope)
+        await client.connection.send("cancelled")
+    assert scope.cancelled_caught
+    assert len(client.wire.sent) == taken
+    client.takes(4)
+    client.takes()
+    await client.connection.send("next")
+    assert client.gets() == server_text("cancelled") + server_text("next")
+
+
+async def cancel_when_blocked(scope: trio.CancelScope) -> None:
+    await wait_all_tasks_blocked()
+    scope.cancel()
+
+
+async def test_a_cancelled_sender_leaves_the_others_waiting(nursery: trio.Nursery) -> None:
+    """Nobody misses the moment when the client has caught up."""
+    client = await connected()
+    client.stops_reading()
+    done: list[str] = []
+
+    async def send(message: str, scope: trio.CancelScope) -> None:
+        with scope:
+            await client.connection.send(message)
+            done.append(message)
+
+    scopes = [trio.CancelScope() for _ in range(3)]
+    for number, scope in enumerate(scopes):
+        nursery.start_soon(send, str(number), scope)
+        await wait_all_tasks_blocked()
+    scopes[0].cancel()
+    await wait_all_tasks_blocked()
+    client.takes()
+    await wait_all_tasks_blocked()
+    assert done == ["1", "2"]
+    assert client.gets() == server_text("0") + server_text("1") + server_text("2")
+
+
+async def test_f23_an_echo_to_a_client_that_never_reads(nursery: trio.Nursery) -> None:
+    """The endpoint waits in send, so the inbox fills, and then reading stops: one reply and one inbox are held."""
+    client = await connected()
+    client.stops_reading()
+
+    async def echo() -> None:
+        while True:
+            await client.connection.send(await client.connection.receive())
+
+    nursery.start_soon(echo)
+    await wait_all_tasks_blocked()
+    reads = 0
+    while not client.wire.held:
+        client.sends(client_text("x"))
+        reads += 1
+        await wait_all_tasks_blocked()
+        assert reads < 1000
+    assert client.gets() == b""
+    client.takes()
+    await wait_all_tasks_blocked()
+    assert not client.wire.held
+    assert client.gets() == server_text("x") * reads
+
+
+# Replies gather
+
+
+async def test_replies_gather_and_leave_in_one_write() -> None:
+    """While more messages wait to be handled replies are kept; with the last one all leave, joined."""
+    client = await connected()
+    client.sends(client_text("x") * 5)
+    for number in range(5):
+        assert client.wire.writes == []
+        await client.connection.receive()
+        await client.connection.send(str(number))
+    assert client.wire.writes == [b"".join(server_text(str(number)) for number in range(5))]
+
+
+async def test_not_too_many_replies_gather() -> None:
+    """64 leave without waiting for more."""
+    client = await connected()
+    client.sends(client_text("x") * 100)
+    for _ in range(64):
+        await client.connection.receive()
+        await client.connection.send("y")
+    assert client.wire.writes == [server_text("y") * 64]
+
+
+async def test_gathered_replies_leave_a_tick_later(upkeep: Upkeep) -> None:
+    """Also when the endpoint is busy with something else for ever."""
+    client = await connected(upkeep)
+    await wait_all_tasks_blocked()
+    client.sends(client_text("x") * 5)
+    for _ in range(3):
+        await client.connection.receive()
+        await client.connection.send("y")
+    assert client.gets() == b""
+    await wait_all_tasks_blocked()
+    assert client.gets() == server_text("y") * 3
+    await client.connection.receive()
+    await client.connection.send("z")
+    await wait_all_tasks_blocked()
+    assert client.gets() == server_text("z")
+
+
+async def test_gathered_replies_meet_a_full_socket(upkeep: Upkeep, nursery: trio.Nursery) -> None:
+    """Replies that gathered while the socket filled leave in order when it has room, with those behind them."""
+    client = await connected(upkeep)
+    client.sends(client_text("x") * 5)
+    await client.connection.receive()
+    client.wire.room = 4
+    await client.connection.send("one")
+    await client.connection.send("two")
+    await wait_all_tasks_blocked()
+    assert client.connection.behind
+    nursery.start_soon(client.connection.send, "three")
+    await wait_all_tasks_blocked()
+    client.takes()
+    await wait_all_tasks_blocked()
+    assert client.gets() == server_text("one") + server_text("two") + server_text("three")
+
+
+async def test_gathered_replies_of_a_client_that_leaves(upkeep: Upkeep) -> None:
+    """They are dropped, and the flush that was asked for does nothing."""
+    client = await connected(upkeep)
+    client.sends(client_text("x") * 2)
+    await client.connection.receive()
+    await client.connection.send("one")
+    client.leaves()
+    await wait_all_tasks_blocked()
+    assert client.gets() == b""
+
+
+async def test_a_publication_does_not_overtake_replies(upkeep: Upkeep) -> None:
+    """What the hub offers leaves behind the replies that had gathered."""
+    client = await connected(upkeep)
+    client.sends(client_text("x") * 2)
+    await client.connection.receive()
+    await client.connection.send("reply")
+    assert client.connection.offer(server_text("news"))
+    assert client.gets() == server_text("reply") + server_text("news")
+
+
+# The hub's mailbox
+
+
+class FakeMailbox:
+    """Keeps what is published while the client is behind, as the hub does."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.waiting: list[tuple[bytes, Ticket | None]] = []
+        self.told: list[str] = []
+        client.connection.mailbox = self
+
+    def publish(self, text: str) -> None:
+        if self.waiting or self.client.connection.behind:
+            self.waiting.append((server_text(text), None))
+        else:
+            self.client.connection.offer(server_text(text))
+
+    def catch_up(self) -> bool:
+        self.told.append("catch up")
+        return not self.waiting
+
+    def line_up(self, encoded: bytes) -> Ticket:
+        ticket = Ticket()
+        self.waiting.append((encoded, ticket))
+        return ticket
+
+    def empty(self) -> None:
+        self.told.append("empty")
+        while self.waiting:
+            self._offer_next()
+
+    def drained(self) -> None:
+        self.told.append("drained")
+        while self.waiting:
+            if not self._offer_next():
+                return
+
+    def leave(self) -> None:
+        self.told.append("leave")
+
+    def _offer_next(self) -> bool:
+        encoded, ticket = self.waiting.pop(0)
+        if ticket is not None:
+            ticket.taken = True
+        return self.client.connection.offer(encoded)
+
+
+async def test_a_direct_message_does_not_overtake_publications(nursery: trio.Nursery) -> None:
+    """It lines up behind what the mailbox keeps, and its sender waits that long."""
+    client = await connected()
+    mailbox = FakeMailbox(client)
+    client.falls_behind(server_text("one"))
+    mailbox.publish("two")
+    done = trio.Event()
+
+    async def send() -> None:
+        await client.connection.send("three")
+        done.set()
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    mailbox.publish("four")
+    client.takes(len(server_text("one")) + 1)
+    await wait_all_tasks_blocked()
+    assert not done.is_set()
+    client.takes()
+    await done.wait()
+    assert client.gets() == b"".join(map(server_text, ["one", "two", "three", "four"]))
+
+
+async def test_a_direct_message_has_the_mailbox_catch_up_first() -> None:
+    """What was published a moment ago is offered before it."""
+    client = await connected()
+    mailbox = FakeMailbox(client)
+    await client.connection.send("x")
+    assert mailbox.told == ["catch up"]
+    assert client.gets() == server_text("x")
+
+
+async def test_a_cancelled_direct_message_keeps_its_place(nursery: trio.Nursery) -> None:
+    """It arrives whole and in order although its sender has given up."""
+    client = await connected()
+    mailbox = FakeMailbox(client)
+    client.falls_behind(server_text("one"))
+    mailbox.publish("two")
+    with trio.CancelScope() as scope:
+        nursery.start_soon(cancel_when_blocked, scope)
+        await client.connection.send("three")
+    mailbox.publish("four")
+    client.takes()
+    assert client.gets() == b"".join(map(server_text, ["one", "two", "three", "four"]))
+
+
+async def test_the_mailbox_is_emptied_before_our_close_frame() -> None:
+    """What was published before `close` leaves before it."""
+    client = await connected()
+    mailbox = FakeMailbox(client)
+    client.falls_behind(server_text("one"))
+    mailbox.publish("two")
+    await client.connection.close(4000)
+    client.takes()
+    assert client.gets() == server_text("one") + server_text("two") + server_close(4000)
+    assert "drained" not in mailbox.told
+
+
+async def test_a_client_that_is_lost_while_a_direct_message_waits(nursery: trio.Nursery) -> None:
+    """Its sender is told."""
+    client = await connected()
+    mailbox = FakeMailbox(client)
+    client.falls_behind(server_text("one"))
+    mailbox.publish("two")
+    ended = trio.Event()
+
+    async def send() -> None:
+        with pytest.raises(WebSocketDisconnect):
+            await client.connection.send("three")
+        ended.set()
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    client.leaves()
+    await ended.wait()
+
+
+async def test_a_mailbox_that_falls_behind_again(nursery: trio.Nursery) -> None:
+    """Every time the client has taken everything, the mailbox offers more, until it is empty."""
+    client = await connected()
+    mailbox = FakeMailbox(client)
+    client.falls_behind(server_text("0"))
+    for number in range(1, 10):
+        mailbox.publish(str(number))
+    while mailbox.waiting or client.connection.behind:
+        client.takes(2)
+    assert client.gets() == b"".join(server_text(str(number)) for number in range(10))
+
+
+async def test_offer_says_whether_the_client_is_behind() -> None:
+    """A full socket is no error; the mailbox keeps the rest."""
+    client = await connected()
+    assert client.connection.offer(server_text("one"))
+    client.stops_reading()
+    assert not client.connection.offer(server_text("two"))
+    assert client.connection.behind
+    client.takes()
+    assert client.connection.offer(server_text("three"))
+
+
+async def test_offer_to_nobody() -> None:
+    """Nobody is behind; the end was told another way."""
+    client = await connected()
+    client.wire.broken = True
+    assert client.connection.offer(server_text("one"))
+    assert client.connection.gone
+    assert client.connection.offer(server_text("two"))
+
+
+async def test_a_sleeping_endpoint_and_time(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """Replies do not wait for the clock: they leave in the tick, and hours later nothing more comes."""
+    client = await connected(upkeep)
+    client.sends(client_text("x") * 2)
+    await client.connection.receive()
+    await client.connection.send("reply")
+    before = trio.current_time()
+    await wait_all_tasks_blocked()
+    assert client.gets() == server_text("reply")
+    assert trio.current_time() == before
