@@ -79,7 +79,11 @@ def test_no_json(message: str | bytes) -> None:
 
 @pytest.mark.parametrize(
     ("type_", "message", "value"),
-    [(Point, '{"x":1}', Point(1)), (Person, '{"name":"Ada"}', Person("Ada")), (Say, '{"type":"Say","text":""}', Say(""))],
+    [
+        (Point, '{"x":1}', Point(1)),
+        (Person, '{"name":"Ada"}', Person("Ada")),
+        (Say, '{"type":"Say","text":""}', Say("")),
+    ],
 )
 def test_types(type_: Any, message: str, value: Any) -> None:
     """A type's values come out of JSON and go back to the same."""
@@ -124,7 +128,8 @@ def test_anything_becomes_a_message(value: Any, message: str | bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cut"), [("", ""), ("x" * 123, "x" * 123), ("x" * 124, "x" * 123), ("ü" * 62, "ü" * 61), ("𝄞" * 31, "𝄞" * 30)]
+    ("text", "cut"),
+    [("", ""), ("x" * 123, "x" * 123), ("x" * 124, "x" * 123), ("ü" * 62, "ü" * 61), ("𝄞" * 31, "𝄞" * 30)],
 )
 def test_a_reason_is_cut_between_characters(text: str, cut: str) -> None:
     """A reason is cut to what a close frame holds, and never inside a character."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from starlette.endpoints import WebSocketEndpoint as StarletteEndpoint
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 from trio.testing import MockClock
 
 from wsframework import App, WebSocket, WebSocketEndpoint, WebSocketRoute
@@ -78,6 +78,13 @@ async def test_mounted(autojump_clock: MockClock) -> None:
     assert refused.value.status == 404
 
 
+async def test_a_router_with_an_answer_of_its_own(autojump_clock: MockClock) -> None:
+    """A Router that was given a default keeps it, below a Mount too."""
+    router = Router([WebSocketRoute("/chat", Where)], default=Where)
+    async with connect(App(routes=[Mount("/below", router)]), "/below/nope") as client:
+        assert (await client.receive_json())[0] == "/below/nope"
+
+
 async def test_an_app_in_an_app(autojump_clock: MockClock) -> None:
     """An App below a Mount serves its own routes, with 404 for what it does not know."""
     inner = App(routes=[WebSocketRoute("/chat", Where)])
@@ -98,7 +105,9 @@ async def test_an_endpoint_below_a_mount(autojump_clock: MockClock) -> None:
 
 async def test_an_http_route_is_nothing_for_websockets(autojump_clock: MockClock) -> None:
     """A WebSocket for the path of an HTTP route is 404, and a WebSocketRoute behind it for the same path is found."""
-    app = App(routes=[Route("/", lambda request: None), Route("/page", lambda request: None), WebSocketRoute("/", Where)])
+    app = App(
+        routes=[Route("/", lambda request: None), Route("/page", lambda request: None), WebSocketRoute("/", Where)]
+    )
     async with connect(app):
         pass
     with pytest.raises(HandshakeRefused) as refused:
@@ -109,7 +118,9 @@ async def test_an_http_route_is_nothing_for_websockets(autojump_clock: MockClock
 
 def test_names() -> None:
     """url_path_for finds a route by its name: the endpoint's, or one that was given."""
-    app = App(routes=[WebSocketRoute("/a/{x}", Where), WebSocketRoute("/b", where), WebSocketRoute("/c", where, name="c")])
+    app = App(
+        routes=[WebSocketRoute("/a/{x}", Where), WebSocketRoute("/b", where), WebSocketRoute("/c", where, name="c")]
+    )
     urls = [route.url_path_for(name, **params) for route, name, params in zip(
         app.routes, ("Where", "where", "c"), ({"x": "1"}, {}, {}), strict=True
     )]  # fmt: skip

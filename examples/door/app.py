@@ -1,11 +1,11 @@
-"""Four ways to answer a handshake that you do not like, and how to agree on a subprotocol.
+"""Whom to let in: ways to refuse a handshake, and how to agree on a subprotocol.
 
 Run `wsframework run examples/door/app.py` and connect a client:
 
 - /closed is refused with 403;
 - /secret is refused with 401 and a text, unless the request has the header `Authorization: Bearer open-sesame`;
 - /same-origin is refused with 403 when a page of another site opens it;
-- /late lets everybody in, and closes with 1008 those whose first message is not `open-sesame`;
+- /late accepts everybody, and closes with 1008 when the first message is not `open-sesame` or takes 10 seconds;
 - /versions speaks the subprotocols v2 and v1, and refuses clients that offer neither with 400.
 """
 
@@ -54,11 +54,13 @@ async def same_origin(websocket: WebSocket) -> None:
 @app.websocket("/late")
 async def late(websocket: WebSocket) -> None:
     await websocket.accept()
+    known = False
     with trio.move_on_after(10):
-        if knows_password(await websocket.receive_text()):
-            await websocket.send_text("welcome")
-            return
-    await websocket.close(CloseCode.POLICY_VIOLATION, "say the password first")
+        known = knows_password(await websocket.receive_text())
+    if not known:
+        await websocket.close(CloseCode.POLICY_VIOLATION, "say the password first")
+        return
+    await websocket.send_text("welcome")
 
 
 @app.websocket("/versions")

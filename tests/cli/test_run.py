@@ -136,7 +136,7 @@ def test_ways_to_name_an_application(folder: Path, target: str) -> None:
         assert page.read() == b"a front page"
 
 
-def test_file_in_another_folder(folder: Path, tmp_path: Path) -> None:
+def test_file_in_another_folder(folder: Path) -> None:
     """A path from elsewhere works, and the file still finds its neighbours."""
     with (
         serve(str(folder / "good_neighbour.py"), folder=folder / "plain") as served,

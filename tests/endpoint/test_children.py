@@ -101,9 +101,7 @@ async def test_a_child_that_raises(autojump_clock: MockClock, caplog: pytest.Log
     assert "Parent at '/'" in record.message
 
 
-async def test_a_disconnect_is_a_childs_normal_end(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_disconnect_is_a_childs_normal_end(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """A child that sends to a client that is gone gets WebSocketDisconnect, or is cancelled; both are no errors."""
 
     class Parent(WebSocketEndpoint):

@@ -139,9 +139,7 @@ async def test_answers_still_reach_a_client_that_said_goodbye(autojump_clock: Mo
     assert sorted(sent) == [str(number) for number in range(7)]
 
 
-async def test_one_error_ends_the_connection_once(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_one_error_ends_the_connection_once(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """The first hook that raises closes with 1011 and cancels the others; on_disconnect runs once."""
     events: list[Any] = []
 

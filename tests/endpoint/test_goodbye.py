@@ -154,7 +154,9 @@ async def test_no_answer_to_the_handshake(autojump_clock: MockClock) -> None:
         async def on_connect(self, websocket: WebSocket) -> None:
             """Forgot it."""
 
-    with pytest.raises(RuntimeError, match=r"Endpoint returned without an answer.*`await websocket\.accept\(\)`") as told:
+    with pytest.raises(
+        RuntimeError, match=r"Endpoint returned without an answer.*`await websocket\.accept\(\)`"
+    ) as told:
         async with connect(Endpoint):
             pass
     assert isinstance(told.value.__cause__, HandshakeRefused)
@@ -198,9 +200,7 @@ async def test_on_disconnect_raises(autojump_clock: MockClock, caplog: pytest.Lo
     assert "Endpoint at '/'" in record.message
 
 
-async def test_both_a_hook_and_on_disconnect_raise(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_both_a_hook_and_on_disconnect_raise(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """Each error is logged, once."""
 
     class Endpoint(WebSocketEndpoint):
@@ -256,7 +256,7 @@ async def test_on_disconnect_may_take_its_time(autojump_clock: MockClock) -> Non
 
     class Patient(Endpoint):
         disconnect_timeout = math.inf
-        seconds = 3600.0
+        seconds = 100.0
 
     for endpoint in (Endpoint, Patient):
         async with connect(endpoint):

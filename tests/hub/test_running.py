@@ -57,6 +57,20 @@ async def test_what_is_pending_is_delivered_when_the_hub_stops() -> None:
     assert_empty(hub)
 
 
+async def test_what_is_pending_is_delivered_wherever_the_pump_is() -> None:
+    """Also when the hub stops right after a delivery, before the pump has come around to the next."""
+    for ticks in range(20):
+        async with Hub().running() as hub:
+            here = Stage(hub)
+            ada = await here.enter("news")
+            hub.broadcast_nowait("news", "1")
+            for _ in range(ticks % 4):
+                await trio.lowlevel.checkpoint()
+            hub.broadcast_nowait("news", "2")
+        assert ada.got == ["1", "2"]
+        here.leave()
+
+
 async def test_a_hub_that_is_stopped_by_an_error_delivers_too() -> None:
     """An error in the block goes through, after the delivery."""
     hub = Hub()

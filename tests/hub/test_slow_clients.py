@@ -211,6 +211,25 @@ async def test_a_reply_in_line_reaches_a_client_that_has_said_goodbye(room: Room
             assert await ada.receive_rest() == [FROZEN, "1", "2", "reply"]
 
 
+async def test_direct_messages_do_not_overtake_each_other() -> None:
+    """While some wait in line, a new one lines up behind them, also when nothing published waits any more."""
+    async with stage() as here:
+        ada = await here.enter("news")
+        ada.stall()
+        for message in ("on its way", "1"):
+            repr(here.hub.broadcast_nowait("news", message))
+        for message in ("direct 1", "direct 2"):
+            assert not ada.mailbox.catch_up()
+            ada.mailbox.line_up([message])
+        ada.resume(room=1)
+        ada.resume(room=1)
+        assert ada.got == ["on its way", "1", "direct 1"]
+        assert not ada.mailbox.catch_up()
+        ada.resume(room=1)
+        assert ada.mailbox.catch_up()
+        assert ada.got == ["on its way", "1", "direct 1", "direct 2"]
+
+
 # Ends
 
 

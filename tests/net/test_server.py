@@ -1,5 +1,6 @@
 """Our server as a whole: its start, its stop, and what it does with clients that mean it no good."""
 
+import errno
 import gc
 import logging
 import os
@@ -14,6 +15,7 @@ import pytest
 import trio
 import trustme
 
+import wsframework.server.server
 from tests.net.servers import (
     UPGRADE,
     RunningServer,
@@ -81,8 +83,8 @@ def errors_in(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 async def wait_until(condition: Any) -> None:
     """Wait for something that nobody announces; the test's own deadline bounds it."""
-    while not condition():
-        await trio.sleep(0.005)  # noqa: ASYNC110 - there is no event to wait for
+    while not condition():  # noqa: ASYNC110 - there is no event to wait for
+        await trio.sleep(0.005)
 
 
 def descriptors() -> int:
@@ -129,6 +131,43 @@ async def test_plain_beside_tls(app: App, tmp_path: Path) -> None:
             await check_echo(client)
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="this system has no Unix sockets")
+async def test_unix_socket(app: App, tmp_path: Path) -> None:
+    """A socket that a killed server left is replaced, a file is not; the umask of the configuration holds."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    async with run_server(app, bind=[f"unix:{path}"], umask=0o077, user=os.getuid(), group=os.getgid()) as server:
+        assert os.stat(path).st_mode & 0o777 == 0o700
+        async with connect(server) as client:
+            await check_echo(client)
+    await trio.Path(path).write_text("precious")
+    with trio.fail_after(5), pytest.raises(StartupError, match="in use"):
+        await serve(app, make_config(bind=[f"unix:{path}"]))
+    assert await trio.Path(path).read_text() == "precious"
+
+
+async def test_descriptor_that_was_handed_over(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """fd:// serves a socket that somebody else has opened; a datagram socket is refused and left alone."""
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        port = given.getsockname()[1]
+        async with run_server(app, bind=[f"fd://{given.detach()}"]) as server:
+            assert server.url == f"http://127.0.0.1:{port}"
+            async with connect(server) as client:
+                await check_echo(client)
+    with socket.socket(type=socket.SOCK_DGRAM) as datagram:
+        with trio.fail_after(5), pytest.raises(StartupError, match="no stream socket"):
+            await serve(app, make_config(bind=[f"fd://{datagram.fileno()}"]))
+        assert datagram.getsockname() == ("0.0.0.0", 0)
+
+
+async def test_quic_is_not_served(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """A quic_bind is ignored with a warning."""
+    async with run_server(app, quic_bind=["127.0.0.1:0"]) as server:
+        assert len(server.urls) == 1
+    assert "quic_bind is ignored" in caplog.text
+
+
 async def test_ipv6(app: App) -> None:
     """An IPv6 address stands in brackets in its URL."""
     try:
@@ -165,6 +204,7 @@ async def test_lifespan_surrounds_everything(endpoint: type[Watched]) -> None:
     async with run_server(app) as server, connect(server) as client:
         await check_echo(client)
         server.stop()
+        await client.wait_closed()
     assert order == ["startup", "connect with state", "disconnect 1001", "shutdown"]
 
 
@@ -214,6 +254,19 @@ async def test_lifespan_that_cannot_end(app: App, caplog: pytest.LogCaptureFixtu
     async with run_server(App(lifespan=lifespan)):
         pass
     assert "the lights do not go out" in caplog.text
+
+
+async def test_lifespan_that_never_ends(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """A shutdown that takes longer than hypercorn's shutdown_timeout is cancelled, which is logged."""
+
+    @asynccontextmanager
+    async def lifespan(app: App) -> AsyncIterator[None]:
+        yield
+        await trio.sleep_forever()
+
+    async with run_server(App(lifespan=lifespan), shutdown_timeout=0.05):
+        pass
+    assert "shutdown was cancelled after 0.05 s" in caplog.text
 
 
 async def test_port_that_is_taken(app: App) -> None:
@@ -388,6 +441,53 @@ async def test_stop_closes_every_socket(wire: str, app: App, tmp_path: Path) -> 
             assert descriptors() == before
         finally:
             gc.enable()
+
+
+# What goes wrong on our side
+
+
+async def test_no_room_for_another_connection(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the system has no descriptor left, the server says so, waits a moment and accepts again."""
+    errors = [OSError(errno.EMFILE, "Too many open files"), ConnectionAbortedError(errno.ECONNABORTED, "gone")]
+    accept = socket.socket.accept
+
+    def accept_or_fail(listener: socket.socket) -> Any:
+        if errors:
+            raise errors.pop(0)
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", accept_or_fail)
+    async with run_server(app) as server, connect(server) as client:
+        await check_echo(client)
+    assert [record.getMessage() for record in errors_in(caplog)] == [
+        "no room for another connection (Too many open files), trying again in 0.1 s"
+    ]
+
+
+@pytest.mark.parametrize("place", ["read_arrival", "Connection"])
+async def test_mistake_of_ours(
+    wire: str, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """An error inside the server ends the one connection that it happened to, and is logged."""
+    async with run_server(app) as server, connect(server) as other:
+        await check_echo(other)
+        with monkeypatch.context() as patch:
+
+            def fail(*args: Any, **kwargs: Any) -> Any:
+                raise LookupError("where is my towel")
+
+            patch.setattr(wsframework.server.server, place, fail)
+            async with await open_stream(server.url) as stream:
+                await stream.send_all(UPGRADE)
+                assert await receive_all(stream) == b""
+        await check_echo(other)
+        async with connect(server) as another:
+            await check_echo(another)
+    assert len(errors_in(caplog)) == 1
+    assert "where is my towel" in caplog.text
+    gc.collect()
 
 
 # Clients that come in numbers, or mean no good

@@ -17,16 +17,14 @@ KIB = 1024
 PING = server_frame(Opcode.PING)
 PONG = client_frame(Opcode.PONG)
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 @pytest.fixture
-async def client(upkeep: Upkeep, autojump_clock: MockClock) -> Client:
+async def client(upkeep: Upkeep) -> Client:
     return await connected(upkeep, LIMITS)
 
 
 @pytest.fixture
-async def pinged(upkeep: Upkeep, autojump_clock: MockClock) -> Client:
+async def pinged(upkeep: Upkeep) -> Client:
     return await connected(upkeep, PINGING)
 
 
@@ -38,7 +36,7 @@ async def until(time: float) -> None:
 # Writing
 
 
-async def test_f23_a_client_that_takes_nothing(client: Client, nursery: trio.Nursery) -> None:
+async def test_f23_a_client_that_takes_nothing(client: Client, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     """It is cut off after the write timeout, and the send that waited for it is told why."""
     client.stops_reading()
     start = trio.current_time()
@@ -50,7 +48,7 @@ async def test_f23_a_client_that_takes_nothing(client: Client, nursery: trio.Nur
     assert client.gone == [client.connection]
 
 
-async def test_a_client_that_takes_all_in_time(client: Client) -> None:
+async def test_a_client_that_takes_all_in_time(client: Client, autojump_clock: MockClock) -> None:
     """The deadline is over when the backlog is empty, and the next one begins anew."""
     for _ in range(3):
         client.falls_behind(server_text("x"))
@@ -60,7 +58,7 @@ async def test_a_client_that_takes_all_in_time(client: Client) -> None:
         assert not client.connection.gone
 
 
-async def test_progress_renews_the_deadline(client: Client) -> None:
+async def test_progress_renews_the_deadline(client: Client, autojump_clock: MockClock) -> None:
     """Who takes 64 KiB in time may take as long as it needs for all of it."""
     client.falls_behind(b"x" * 1000 * KIB)
     for _ in range(15):
@@ -72,7 +70,7 @@ async def test_progress_renews_the_deadline(client: Client) -> None:
     assert len(client.gets()) == 15 * 64 * KIB
 
 
-async def test_small_progress_adds_up(client: Client) -> None:
+async def test_small_progress_adds_up(client: Client, autojump_clock: MockClock) -> None:
     """It need not be taken at once."""
     client.falls_behind(b"x" * 1000 * KIB)
     for _ in range(30):
@@ -81,7 +79,7 @@ async def test_small_progress_adds_up(client: Client) -> None:
     assert not client.connection.gone
 
 
-async def test_x9_too_small_progress_does_not(client: Client) -> None:
+async def test_x9_too_small_progress_does_not(client: Client, autojump_clock: MockClock) -> None:
     """Who takes a little at a time, to be kept, is cut off all the same."""
     client.falls_behind(b"x" * 1000 * KIB)
     for _ in range(9):
@@ -92,7 +90,7 @@ async def test_x9_too_small_progress_does_not(client: Client) -> None:
     assert client.connection.gone
 
 
-async def test_progress_over_many_messages(client: Client) -> None:
+async def test_progress_over_many_messages(client: Client, autojump_clock: MockClock) -> None:
     """It is bytes that count, not messages."""
     client.falls_behind(b"x" * 32 * KIB)
     for _ in range(9):
@@ -103,7 +101,7 @@ async def test_progress_over_many_messages(client: Client) -> None:
     assert not client.connection.gone
 
 
-async def test_what_waits_behind_our_close_frame(client: Client) -> None:
+async def test_what_waits_behind_our_close_frame(client: Client, autojump_clock: MockClock) -> None:
     """The close timeout is the only one then."""
     client.falls_behind(b"x" * 1000 * KIB)
     await trio.sleep(8)
@@ -114,7 +112,7 @@ async def test_what_waits_behind_our_close_frame(client: Client) -> None:
     assert client.connection.gone
 
 
-async def test_a_refusal_that_is_not_taken(upkeep: Upkeep) -> None:
+async def test_a_refusal_that_is_not_taken(upkeep: Upkeep, autojump_clock: MockClock) -> None:
     """A client that does not even read the answer to its handshake is cut off."""
     client = arrive(upkeep, LIMITS)
     client.stops_reading()
@@ -126,7 +124,7 @@ async def test_a_refusal_that_is_not_taken(upkeep: Upkeep) -> None:
 # Keeping alive
 
 
-async def test_a_silent_client_is_pinged_and_cut_off(pinged: Client) -> None:
+async def test_a_silent_client_is_pinged_and_cut_off(pinged: Client, autojump_clock: MockClock) -> None:
     """After the interval it gets a ping; without any answer to it, it is lost (section 5.5.2)."""
     await until(19.9)
     assert pinged.gets() == b""
@@ -143,7 +141,7 @@ async def test_a_silent_client_is_pinged_and_cut_off(pinged: Client) -> None:
 
 
 @pytest.mark.parametrize("answer", [PONG, client_text("x"), client_frame(Opcode.PING), b"\x81"])
-async def test_any_byte_is_an_answer(pinged: Client, answer: bytes) -> None:
+async def test_any_byte_is_an_answer(pinged: Client, answer: bytes, autojump_clock: MockClock) -> None:
     """Whatever comes shows that the client is there; it is pinged again when it has been silent again."""
     await until(20)
     assert pinged.gets() == PING
@@ -158,7 +156,7 @@ async def test_any_byte_is_an_answer(pinged: Client, answer: bytes) -> None:
     assert pinged.connection.gone
 
 
-async def test_a_client_that_talks_is_not_pinged(pinged: Client) -> None:
+async def test_a_client_that_talks_is_not_pinged(pinged: Client, autojump_clock: MockClock) -> None:
     """Nobody needs to ask."""
     for _ in range(20):
         await trio.sleep(10)
@@ -166,7 +164,7 @@ async def test_a_client_that_talks_is_not_pinged(pinged: Client) -> None:
     assert pinged.gets() == b""
 
 
-async def test_a_client_that_answers_lives(pinged: Client) -> None:
+async def test_a_client_that_answers_lives(pinged: Client, autojump_clock: MockClock) -> None:
     """For as long as it likes."""
     for _ in range(1000):
         await trio.sleep(10)
@@ -175,14 +173,14 @@ async def test_a_client_that_answers_lives(pinged: Client) -> None:
     assert not pinged.connection.gone
 
 
-async def test_no_pings_when_switched_off(client: Client) -> None:
+async def test_no_pings_when_switched_off(client: Client, autojump_clock: MockClock) -> None:
     """Then silence is no sign of anything."""
     await trio.sleep(10_000)
     assert client.gets() == b""
     assert not client.connection.gone
 
 
-async def test_a_client_that_is_held_is_not_blamed(upkeep: Upkeep) -> None:
+async def test_a_client_that_is_held_is_not_blamed(upkeep: Upkeep, autojump_clock: MockClock) -> None:
     """While the inbox is full nothing is read, so its silence is ours."""
     client = await connected(upkeep, attrs.evolve(PINGING, inbox_messages=2))
     client.sends(client_text("x") * 2)
@@ -202,7 +200,7 @@ async def test_a_client_that_is_held_is_not_blamed(upkeep: Upkeep) -> None:
     assert client.connection.gone
 
 
-async def test_a_client_that_is_held_after_its_ping(upkeep: Upkeep) -> None:
+async def test_a_client_that_is_held_after_its_ping(upkeep: Upkeep, autojump_clock: MockClock) -> None:
     """Its pong may wait in the socket behind the messages that fill the inbox."""
     client = await connected(upkeep, attrs.evolve(PINGING, inbox_messages=2))
     await until(20)
@@ -212,7 +210,7 @@ async def test_a_client_that_is_held_after_its_ping(upkeep: Upkeep) -> None:
     assert not client.connection.gone
 
 
-async def test_a_ping_behind_a_backlog(pinged: Client) -> None:
+async def test_a_ping_behind_a_backlog(pinged: Client, autojump_clock: MockClock) -> None:
     """It waits its turn like everything else; a client that takes nothing has met the write deadline by then."""
     await trio.sleep(15)
     pinged.falls_behind(server_text("x"))
@@ -221,7 +219,19 @@ async def test_a_ping_behind_a_backlog(pinged: Client) -> None:
     assert pinged.gets() == server_text("x") + PING
 
 
-async def test_pings_end_with_the_connection(pinged: Client) -> None:
+async def test_looking_too_early_changes_nothing(pinged: Client, autojump_clock: MockClock) -> None:
+    """The sweeper may look at a connection for another of its clocks, or for none."""
+    start = trio.current_time()
+    assert pinged.connection.sweep(start + 1) == start + 20
+    assert pinged.gets() == b""
+    assert pinged.connection.sweep(start + 20) == start + 20 + 15
+    assert pinged.gets() == PING
+    assert pinged.connection.sweep(start + 30) == start + 20 + 15
+    assert pinged.gets() == b""
+    assert not pinged.connection.gone
+
+
+async def test_pings_end_with_the_connection(pinged: Client, autojump_clock: MockClock) -> None:
     """Neither a client that closes nor one that we close is asked any more."""
     await pinged.connection.close()
     assert pinged.gets() == server_close(1000)
@@ -229,7 +239,7 @@ async def test_pings_end_with_the_connection(pinged: Client) -> None:
     assert pinged.gets() == b""
 
 
-async def test_a_socket_that_breaks_under_a_ping(pinged: Client) -> None:
+async def test_a_socket_that_breaks_under_a_ping(pinged: Client, autojump_clock: MockClock) -> None:
     """The sweep finds it, and the sweeper goes on."""
     pinged.wire.broken = True
     await until(20)
@@ -238,7 +248,7 @@ async def test_a_socket_that_breaks_under_a_ping(pinged: Client) -> None:
     await trio.sleep(100)
 
 
-async def test_pings_begin_with_accept(upkeep: Upkeep) -> None:
+async def test_pings_begin_with_accept(upkeep: Upkeep, autojump_clock: MockClock) -> None:
     """Before, there is no WebSocket that could be pinged, however long the endpoint thinks."""
     client = arrive(upkeep, PINGING)
     await trio.sleep(100)
@@ -251,7 +261,7 @@ async def test_pings_begin_with_accept(upkeep: Upkeep) -> None:
     assert client.gets() == PING
 
 
-async def test_a_ping_does_not_overtake_replies(pinged: Client) -> None:
+async def test_a_ping_does_not_overtake_replies(pinged: Client, autojump_clock: MockClock) -> None:
     """Frames leave in the order in which they were made."""
     await wait_all_tasks_blocked()
     pinged.sends(client_text("x") * 2)

@@ -483,3 +483,86 @@ async def test_the_window(autojump_clock: MockClock) -> None:
         for _ in range(10):
             assert len(await client.receive()) == 100
     assert sent == 10
+
+
+async def test_an_application_that_ignores_its_client(autojump_clock: MockClock) -> None:
+    """A plain application that goes on for ever is cancelled, and the test fails with what was awaited."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).accept()
+            await trio.sleep_forever()
+
+    with pytest.raises(NothingReceived, match="waited 120 s for the endpoint to end; its client had left"):
+        async with connect(application):
+            pass
+
+
+async def test_a_lifespan_that_fails_in_between(autojump_clock: MockClock) -> None:
+    """The error of a background task in the lifespan closes every connection, and is raised where clients are."""
+
+    @asynccontextmanager
+    async def lifespan(app: App) -> AsyncIterator[None]:
+        async def fail() -> None:
+            await trio.sleep(1)
+            raise ZeroDivisionError("in the background")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            yield
+
+    app = App(lifespan=lifespan)
+    app.websocket("/")(Echo)
+    with pytest.raises(ZeroDivisionError, match="in the background"):
+        async with connect(app, deadline=5) as client:
+            assert (await client.wait_closed()).code == 1001
+
+
+async def test_pytests_outcomes_in_an_endpoint(autojump_clock: MockClock) -> None:
+    """pytest.fail in a hook, also that of pytest.raises, fails the test and nothing else."""
+
+    class Endpoint(WebSocketEndpoint):
+        async def on_receive(self, websocket: WebSocket, data: str) -> None:
+            with pytest.raises(KeyError):
+                await websocket.send_text(data)
+
+    app = App()
+    app.websocket("/")(Endpoint)
+    async with connect(app) as other:
+        with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+            async with connect(app) as client:
+                await client.send("hello")
+                await client.wait_closed()
+        await other.receive_nothing()
+
+
+async def test_several_errors(autojump_clock: MockClock) -> None:
+    """Several errors of one connection come in a group."""
+
+    class Endpoint(Echo):
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            raise KeyError("goodbye")
+
+    with pytest.raises(ExceptionGroup, match="the application failed") as group:
+        async with connect(Endpoint) as client:
+            await client.send("break")
+    assert [type(error) for error in group.value.exceptions] == [ZeroDivisionError, KeyError]
+
+
+async def test_outside_of_trio() -> None:
+    """In a function that is not async it cannot be entered, and says so by its type."""
+    with pytest.raises(TypeError), connect(Echo):  # type: ignore[attr-defined]
+        raise AssertionError("not reached")
+
+
+async def test_an_assertion_before_an_application_that_ignores_its_client(autojump_clock: MockClock) -> None:
+    """The block's own failure is the one that is told."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).accept()
+            await trio.sleep_forever()
+
+    with pytest.raises(AssertionError, match="as planned"):
+        async with connect(application):
+            raise AssertionError("as planned")

@@ -159,9 +159,7 @@ async def test_headers_of_the_answer(autojump_clock: MockClock) -> None:
         ((b"sec-websocket-protocol", b"v1"), ValueError),
     ],
 )
-async def test_headers_that_must_not_travel(
-    header: Any, error: type[Exception], autojump_clock: MockClock
-) -> None:
+async def test_headers_that_must_not_travel(header: Any, error: type[Exception], autojump_clock: MockClock) -> None:
     """A header that would break the answer is refused, and the handshake is still open."""
 
     async def endpoint(websocket: WebSocket) -> None:

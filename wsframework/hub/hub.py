@@ -22,9 +22,10 @@ from ..limits import MIB
 from ..transport import Transport
 from ..websocket import WebSocket
 from .overflow import Overflow
+from .publication import Publication
 from .receipt import Receipt
 from .subscriber import Counters, Subscriber
-from .topic import Publication, Topic
+from .topic import Topic
 
 # A publisher that never waits must neither starve the program nor outrun the pump, whatever it publishes to: after this
 # many broadcasts the next one lets others run.
@@ -120,22 +121,26 @@ class Hub:
         if subscriber is None:
             if transport.mailbox is not None:
                 raise WebSocketStateError("this client has subscribed to another hub; a client has one")
-            subscriber = Subscriber(transport, self._capacity, self._max_bytes, self._overflow, self._counters)
+            subscriber = Subscriber(
+                transport, self._capacity, self._max_bytes, self._overflow, self._counters, self._dirty
+            )
             subscriber.on_leave = self._forget
             self._subscribers[transport] = transport.mailbox = subscriber
-        subject = self._topics.get(topic)
-        if subject is None:
-            subject = self._topics[topic] = Topic(topic)
-        subscriber.enter(subject)
+        if topic not in subscriber.subscriptions:
+            subject = self._topics.get(topic)
+            if subject is None:
+                subject = self._topics[topic] = Topic(topic)
+            subscriber.subscriptions[topic] = subject.subscribe(subscriber)
 
     async def unsubscribe(self, websocket: WebSocket, topic: str) -> None:
         """End a subscription. What was published before still arrives. Without a subscription this does nothing."""
         await checkpoint()
         subscriber = self._subscribers.get(websocket.transport)
-        subject = self._topics.get(topic)
-        if subscriber is not None and subject is not None:
-            subscriber.exit(subject)
-            self._forget_if_empty(subject)
+        subscription = subscriber.subscriptions.pop(topic, None) if subscriber is not None else None
+        if subscription is not None:
+            subscription.catch_up()
+            subscription.end()
+            self._forget_if_empty(topic)
 
     async def broadcast(
         self, topic: str, data: Any, *, exclude: WebSocket | Collection[WebSocket] | None = None
@@ -209,7 +214,8 @@ class Hub:
                 await checkpoint()
 
     def _deliver(self) -> None:
-        topics, self._dirty = self._dirty, []
+        topics = self._dirty.copy()
+        self._dirty.clear()  # the same list for good: subscribers look at it
         for topic in topics:
             topic.deliver()
 
@@ -233,6 +239,6 @@ class Hub:
         for topic in subscriber.subscriptions:
             self._forget_if_empty(topic)
 
-    def _forget_if_empty(self, topic: Topic) -> None:
-        if not topic.subscriptions and self._topics.get(topic.name) is topic:
-            del self._topics[topic.name]
+    def _forget_if_empty(self, topic: str) -> None:
+        if not self._topics[topic].subscriptions:
+            del self._topics[topic]

@@ -11,9 +11,9 @@ beside the channel with the number of the last publication that goes before it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -21,7 +21,7 @@ import trio
 from ..close import CloseCode
 from ..transport import Ticket, Transport
 from .overflow import Overflow
-from .topic import Publication, Subscription, Topic, join
+from .publication import Publication, join
 
 # What a client that catches up is offered in one write, in bytes.
 _CATCH_UP = 64 * 1024
@@ -36,8 +36,27 @@ class Counters:
     disconnected: int = 0
 
 
+class Source(Protocol):
+    """A topic, as one of its subscribers sees it."""
+
+    def catch_up(self) -> None:
+        """Offer the subscriber what was published so far."""
+
+    def end(self) -> None:
+        """Offer it nothing more."""
+
+
 class Subscriber:
-    """A client of the hub. Implements the transport's `Mailbox`."""
+    """A client of the hub. Implements the transport's `Mailbox`.
+
+    Args:
+        transport: the client.
+        capacity: messages that may wait for it.
+        max_bytes: bytes that may wait for it.
+        overflow: what happens when more would have to wait.
+        counters: the hub's.
+        unsent: holds something while any topic of the hub has publications that were not offered to everybody.
+    """
 
     __slots__ = (
         "_capacity",
@@ -45,9 +64,11 @@ class Subscriber:
         "_direct",
         "_max_bytes",
         "_overflow",
+        "_put",
         "_receive_channel",
         "_send_channel",
         "_taken",
+        "_unsent",
         "_waiting_bytes",
         "behind",
         "on_leave",
@@ -56,13 +77,20 @@ class Subscriber:
     )
 
     def __init__(
-        self, transport: Transport, capacity: int, max_bytes: int, overflow: Overflow, counters: Counters
+        self,
+        transport: Transport,
+        capacity: int,
+        max_bytes: int,
+        overflow: Overflow,
+        counters: Counters,
+        unsent: Sequence[object],
     ) -> None:
         self.transport: Transport = transport
-        self.subscriptions: dict[Topic, Subscription] = {}
+        self.subscriptions: dict[str, Source] = {}  # by the topic's name
         self.behind: bool = False
         self.on_leave: Callable[[Subscriber], None] = lambda subscriber: None
         self._counters = counters
+        self._unsent = unsent
         self._capacity = capacity
         self._max_bytes = max_bytes
         self._overflow = overflow
@@ -70,29 +98,17 @@ class Subscriber:
         self._send_channel: trio.MemorySendChannel[Publication] | None = None
         self._receive_channel: trio.MemoryReceiveChannel[Publication] | None = None
         self._waiting_bytes = 0
-        self._taken = 0  # publications that have left the channel, one way or the other
+        self._put = self._taken = 0  # publications that went into the channel, and that left it, one way or the other
         self._direct: deque[tuple[int, Any, Ticket]] = deque()
 
     # What the hub calls
-
-    def enter(self, topic: Topic) -> None:
-        """Subscribe to a topic, if this client has not."""
-        if topic not in self.subscriptions:
-            self.subscriptions[topic] = topic.subscribe(self)
-
-    def exit(self, topic: Topic) -> None:
-        """End the subscription to a topic; what was published before still goes out."""
-        subscription = self.subscriptions.pop(topic, None)
-        if subscription is not None:
-            topic.deliver_to(subscription)
-            topic.subscriptions.pop(self, None)
 
     def leave(self) -> None:
         """End every subscription: the connection has ended."""
         self.transport.mailbox = None
         self._discard()
-        for topic in self.subscriptions:
-            topic.subscriptions.pop(self, None)
+        for subscription in self.subscriptions.values():
+            subscription.end()
         self.on_leave(self)
 
     # What topics call
@@ -135,6 +151,7 @@ class Subscriber:
                 self._make_room(publication)
         if self._fits(publication):
             self._send_channel.send_nowait(publication)
+            self._put += 1
             self._waiting_bytes += publication.size
             publication.receipt.add(queued=1)
         else:
@@ -161,15 +178,15 @@ class Subscriber:
 
     def catch_up(self) -> bool:
         """Offer what was published so far; False when some of it has to wait."""
-        for topic, subscription in self.subscriptions.items():
-            if topic.pending:
-                topic.deliver_to(subscription)
+        if self._unsent:
+            for subscription in self.subscriptions.values():
+                subscription.catch_up()
         return not (self.behind and (self.waiting or self._direct))
 
     def line_up(self, encoded: Any) -> Ticket:
         """Send a direct message behind all publications that wait now."""
         ticket = Ticket()
-        self._direct.append((self._taken + self.waiting, encoded, ticket))
+        self._direct.append((self._put, encoded, ticket))
         return ticket
 
     def empty(self) -> None:
@@ -191,7 +208,7 @@ class Subscriber:
             _, encoded, ticket = self._direct.popleft()
             ticket.taken = True
             return self.transport.offer(encoded)
-        until = self._direct[0][0] if self._direct else self._taken + self.waiting
+        until = self._direct[0][0] if self._direct else self._put
         publications: list[Publication] = []
         size = 0
         while self._taken < until and size < _CATCH_UP:
@@ -217,7 +234,7 @@ class Subscriber:
     @property
     def waiting(self) -> int:
         """Publications in the channel."""
-        return 0 if self._send_channel is None else self._send_channel.statistics().current_buffer_used
+        return self._put - self._taken
 
     @property
     def waiting_bytes(self) -> int:

@@ -9,52 +9,13 @@ starts with what is published after it, and all see one order.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..transport import Message, WireFormat
-from .receipt import Receipt
-
-if TYPE_CHECKING:
-    from .subscriber import Subscriber
+from ..transport import WireFormat
+from .publication import Publication, join
+from .subscriber import Subscriber
 
 logger: logging.Logger = logging.getLogger("wsframework.hub")
-
-
-class Publication:
-    """A message on its way to the subscribers of a topic, encoded once per wire format."""
-
-    __slots__ = ("_encoded", "_exclude", "message", "receipt", "size")
-
-    def __init__(self, message: Message, receipt: Receipt, exclude: Collection[Subscriber]) -> None:
-        self.message: Message = message
-        self.size: int = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
-        self.receipt: Receipt = receipt
-        self._exclude = exclude
-        self._encoded: dict[WireFormat, Any] = {}
-
-    def encoded(self, wire_format: WireFormat) -> Any:
-        encoded = self._encoded.get(wire_format)
-        if encoded is None:
-            encoded = self._encoded[wire_format] = wire_format.encode(self.message)
-        return encoded
-
-    def is_for(self, subscriber: Subscriber) -> bool:
-        return subscriber not in self._exclude
-
-    @property
-    def is_for_all(self) -> bool:
-        return not self._exclude
-
-
-class Subscription:
-    """One subscriber's place in one topic."""
-
-    __slots__ = ("next", "subscriber")
-
-    def __init__(self, subscriber: Subscriber, next_: int) -> None:
-        self.subscriber: Subscriber = subscriber
-        self.next: int = next_
 
 
 class Topic:
@@ -74,7 +35,7 @@ class Topic:
         return self._begin + len(self.pending)
 
     def subscribe(self, subscriber: Subscriber) -> Subscription:
-        subscription = self.subscriptions[subscriber] = Subscription(subscriber, self.end)
+        subscription = self.subscriptions[subscriber] = Subscription(self, subscriber)
         return subscription
 
     def deliver(self) -> None:
@@ -126,8 +87,21 @@ class Topic:
             subscriber.take(publications)
 
 
-def join(publications: list[Publication], wire_format: WireFormat) -> Any:
-    """Put publications into one buffer of this format."""
-    if len(publications) == 1:
-        return publications[0].encoded(wire_format)
-    return wire_format.join([publication.encoded(wire_format) for publication in publications])
+class Subscription:
+    """One subscriber's place in one topic: ``next`` is the number of the publication it is to be offered next."""
+
+    __slots__ = ("next", "subscriber", "topic")
+
+    def __init__(self, topic: Topic, subscriber: Subscriber) -> None:
+        self.topic: Topic = topic
+        self.subscriber: Subscriber = subscriber
+        self.next: int = topic.end
+
+    def catch_up(self) -> None:
+        """Offer the subscriber what was published so far."""
+        if self.topic.pending:
+            self.topic.deliver_to(self)
+
+    def end(self) -> None:
+        """Get nothing more."""
+        self.topic.subscriptions.pop(self.subscriber, None)

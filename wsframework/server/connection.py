@@ -352,6 +352,7 @@ class Connection(Transport):
         if self._answer is not None:
             answer, self._answer = self._answer, None
             self._say_last(answer)
+            self._wake_senders()  # what has lined up cannot follow our close frame
 
     def _say_last(self, data: bytes) -> None:
         """Send our last bytes; the client then has a while to end the connection."""

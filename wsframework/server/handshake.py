@@ -99,7 +99,8 @@ def parse_request(head: bytes, limits: Limits) -> Request:
         raise RequestError(400, "The request cannot be read.")
     if len(event.headers) > limits.request_fields:
         raise RequestError(431, f"A request has at most {limits.request_fields} header fields.")
-    return Request(event.method.decode("ascii"), event.target, event.http_version.decode("ascii"), list(event.headers))
+    headers = [(name.lower(), value) for name, value in event.headers.raw_items()]
+    return Request(event.method.decode("ascii"), event.target, event.http_version.decode("ascii"), headers)
 
 
 def check_upgrade(request: Request) -> Handshake:

@@ -38,7 +38,10 @@ async def run_lifespan(
                 try:
                     yield lifespan.state
                 finally:
-                    await lifespan.stop(shutdown_timeout)
+                    with trio.move_on_after(shutdown_timeout, shield=True) as patience:
+                        await lifespan.stop()
+                    if patience.cancelled_caught:
+                        logger.error("the application's shutdown was cancelled after %g s", shutdown_timeout)
         finally:
             lifespan.scope.cancel()
     # Down here, so that it does not come in a group.
@@ -74,13 +77,9 @@ class _Lifespan:
             self.started.set()
             self._ended.set()
 
-    async def stop(self, timeout: float) -> None:  # noqa: ASYNC109 - it is the server's setting
-        """Shut the application down, for this long at most, whether we are cancelled or not."""
-        with trio.move_on_after(timeout, shield=True) as patience:
-            self._stopping.set()
-            await self._ended.wait()
-        if patience.cancelled_caught:
-            logger.error("the application's shutdown was cancelled after %g s", timeout)
+    async def stop(self) -> None:
+        self._stopping.set()
+        await self._ended.wait()
 
     async def _receive(self) -> dict[str, str]:
         if not self._asked:
@@ -99,5 +98,5 @@ class _Lifespan:
                 self.refusal = event.get("message") or "it gave no reason"
                 self.started.set()
             case "lifespan.shutdown.failed":
-                self._failed_to_stop = True
+                self._failed_to_stop = self._stopping.is_set()  # else it fails while it is needed, and raises that
                 logger.error("the application's shutdown failed: %s", event.get("message", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 import attrs
 import trio
@@ -11,8 +11,8 @@ import trio_websocket
 
 from ..close import CloseCode
 from ..encoding import decode_json as decode
-from ..encoding import encode_json, expect_bytes, expect_text
-from ..errors import WebSocketDisconnect
+from ..encoding import encode_json
+from ..errors import InvalidData, WebSocketDisconnect
 from ..transport import Message
 from .streams import MemoryStream
 
@@ -65,14 +65,20 @@ class Client:
 
     async def send(self, message: Message) -> None:
         """Send a message: a string as text, bytes as binary."""
+        if not isinstance(message, (str, bytes)):
+            raise TypeError(f"send takes a string or bytes, not {type(message).__name__}; there is send_json")
         await self._within(self._connection.send_message(message), "room to send")
 
     async def send_text(self, data: str) -> None:
         """Send a text message."""
+        if not isinstance(data, str):
+            raise TypeError(f"send_text takes a string, not {type(data).__name__}; there is send_bytes and send_json")
         await self.send(data)
 
     async def send_bytes(self, data: bytes) -> None:
         """Send a binary message."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"send_bytes takes bytes, not {type(data).__name__}; there is send_text and send_json")
         await self.send(data)
 
     async def send_json(self, data: Any) -> None:
@@ -95,48 +101,72 @@ class Client:
         return await self._receive("a message")
 
     async def receive_text(self) -> str:
-        """Return the next message, which must be text. Raises like `receive`."""
-        return expect_text(await self._receive("a text message"))
+        """Return the next message, which must be text. Raises like `receive`, or AssertionError for a binary one."""
+        message = await self._receive("a text message")
+        if not isinstance(message, str):
+            raise AssertionError(f"{self._path}: expected a text message and received {_shorten(message)}")
+        return message
 
     async def receive_bytes(self) -> bytes:
-        """Return the next message, which must be binary. Raises like `receive`."""
-        return expect_bytes(await self._receive("a binary message"))
+        """Return the next message, which must be binary. Raises like `receive`, or AssertionError for text."""
+        message = await self._receive("a binary message")
+        if isinstance(message, str):
+            raise AssertionError(f"{self._path}: expected a binary message and received {_shorten(message)}")
+        return message
 
     async def receive_json(self) -> Any:
-        """Return the next message, decoded from JSON. Raises like `receive`."""
-        return decode(await self._receive("JSON"))
+        """Return the next message, decoded from JSON. Raises like `receive`, or AssertionError for what is no JSON."""
+        message = await self._receive("JSON")
+        try:
+            return decode(message)
+        except InvalidData as error:
+            raise AssertionError(
+                f"{self._path}: expected JSON and received {_shorten(message)}: {error.reason}"
+            ) from None
 
     async def receive_nothing(self, seconds: float = 0.1) -> None:
-        """Check that nothing comes for a while; best on a virtual clock."""
-        with trio.move_on_after(seconds):
-            message = await self._connection.get_message()
-            raise AssertionError(f"{self._path}: expected nothing for {seconds:g} s and received {message!r}")
+        """Check that nothing comes for a while; best on a virtual clock.
+
+        Raises:
+            AssertionError: a message came.
+            WebSocketDisconnect: the connection ended.
+        """
+        try:
+            message = await self._within(self._connection.get_message(), "nothing", seconds)
+        except NothingReceived:
+            return
+        raise AssertionError(f"{self._path}: expected nothing for {seconds:g} s and received {_shorten(message)}")
 
     async def wait_closed(self) -> WebSocketDisconnect:
         """Wait until the application has closed the connection; what it still sends is dropped. Tells how it ended."""
+        try:
+            await self._within(self._drain(), "the end of the connection")
+        except WebSocketDisconnect as end:
+            return end
+
+    async def _drain(self) -> Never:
         while True:
-            try:
-                await self._receive("the end of the connection")
-            except WebSocketDisconnect as end:
-                return end
+            await self._connection.get_message()
+            self._received += 1
 
     async def _receive(self, awaited: str) -> Message:
         message: Message = await self._within(self._connection.get_message(), awaited)
         self._received += 1
         return message
 
-    async def _within(self, wait: Awaitable[T], awaited: str) -> T:
+    async def _within(self, wait: Awaitable[T], awaited: str, seconds: float | None = None) -> T:
+        seconds = self.deadline if seconds is None else seconds
         try:
-            with trio.fail_after(self.deadline):
+            with trio.fail_after(seconds):
                 return await wait
         except trio.TooSlowError:
             raise NothingReceived(
-                f"{self._path}: waited {self.deadline:g} s for {awaited}; {self._received} messages came before"
+                f"{self._path}: waited {seconds:g} s for {awaited}; {self._received} messages came before"
             ) from None
         except trio_websocket.ConnectionClosed as closed:
-            if closed.reason is None:
-                raise WebSocketDisconnect(CloseCode.ABNORMAL_CLOSURE) from None
-            raise WebSocketDisconnect(closed.reason.code, closed.reason.reason) from None
+            end = closed.reason
+            code, reason = (CloseCode.ABNORMAL_CLOSURE, "") if end is None else (end.code, end.reason)
+            raise WebSocketDisconnect(code, reason) from None
 
     # Faults
 
@@ -151,3 +181,8 @@ class Client:
     def vanish(self) -> None:
         """Be gone without a close frame, as after a reset."""
         self._stream.vanish()
+
+
+def _shorten(message: Message) -> str:
+    words = repr(message)
+    return words if len(words) <= 200 else f"{words[:200]}… ({len(message)} in all)"

@@ -40,10 +40,10 @@ class Service:
         try:
             with self._scope:
                 await server.handle_stream(stream, _PEERS, self.errors.append)
-        except trio.Cancelled:
+        except* trio.Cancelled:
             raise
-        except BaseException as error:  # such as pytest.fail in a hook: no Exception, but this test's business only
-            self.errors.append(_take_out(error))
+        except* BaseException as group:  # pytest.fail in a hook is no Exception, but this test's business only
+            self.errors.append(_take_out(group))
         finally:
             self._ended.set()
 
@@ -81,10 +81,10 @@ class Host:
                 async with self._server.running() as self._nursery:
                     self.ready.set()
                     await self.unused.wait()
-        except trio.Cancelled:
+        except* trio.Cancelled:  # pragma: no cover - when the test is over, and its clients with it
             raise
-        except BaseException as error:  # a system task must not fail: whoever uses the application raises it
-            self.error = _take_out(error)
+        except* BaseException as group:  # a system task must not fail: whoever uses the application raises it
+            self.error = _take_out(group)
         finally:
             del _hosts.get()[id(self._app)]
             self.ready.set()

@@ -1,0 +1,427 @@
+"""A connection over a trio stream: the same as over a socket, with a task that reads and a task that writes."""
+
+import logging
+import ssl
+
+import pytest
+import trio
+import trustme
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+
+from tests.server.builders import client_close, client_frame, client_text, handshake, server_close, server_text
+from wsframework import CloseCode, Limits, WebSocketDisconnect
+from wsframework.server.connection import Connection
+from wsframework.server.frames import Opcode, encode_message
+from wsframework.server.streams import StreamWire, end_sending
+from wsframework.server.upkeep import Upkeep
+from wsframework.testing.streams import MemoryStream, memory_connection
+
+LIMITS = Limits(ping_interval=None)
+KIB = 1024
+
+
+class Server:
+    """Our end of a stream, accepted."""
+
+    def __init__(self, stream: trio.abc.Stream, upkeep: Upkeep, limits: Limits = LIMITS) -> None:
+        self.wire = StreamWire(stream)
+        self.gone = 0
+        self.ended = trio.Event()
+        self.connection = Connection(self.wire, handshake(), limits, upkeep, on_gone=self._count)
+
+    def _count(self, connection: Connection) -> None:
+        self.gone += 1
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        await self.connection.accept()
+        task_status.started()
+        await self.wire.run(self.connection)
+        self.ended.set()
+
+
+async def read_answer(stream: trio.abc.ReceiveStream) -> bytes:
+    """Read the answer to the handshake; return what came behind it."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += await stream.receive_some()
+    return data.partition(b"\r\n\r\n")[2]
+
+
+async def read(stream: trio.abc.ReceiveStream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = await stream.receive_some(size - len(data))
+        assert more, "the stream has ended"
+        data += more
+    return data
+
+
+async def start(
+    nursery: trio.Nursery, upkeep: Upkeep, limits: Limits = LIMITS, window: int = 64 * KIB
+) -> tuple[Server, MemoryStream]:
+    """Both ends of a connection in memory, the answer to the handshake read."""
+    theirs, ours = memory_connection(window)
+    server = Server(ours, upkeep, limits)
+    await nursery.start(server.run)
+    assert await read_answer(theirs) == b""
+    return server, theirs
+
+
+# Messages
+
+
+async def test_messages_both_ways(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """What the client sends is received, what is sent arrives."""
+    server, client = await start(nursery, upkeep)
+    await client.send_all(client_text("one") + client_text("two"))
+    assert [await server.connection.receive() for _ in range(2)] == ["one", "two"]
+    await server.connection.send("three")
+    await server.connection.send("four")
+    assert await read(client, 13) == server_text("three") + server_text("four")
+
+
+@pytest.mark.parametrize("size", [1, 64 * KIB - 10, 64 * KIB, 64 * KIB + 1, 1000 * KIB])
+async def test_messages_of_all_sizes(size: int, nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """Whatever the stream takes at a time, every byte arrives once and in order."""
+    server, client = await start(nursery, upkeep, window=10 * KIB)
+    message = bytes(range(250)) * (size // 250) + b"x" * (size % 250)
+    expected = encode_message(message) + server_text("and") + encode_message(message)
+
+    async def send() -> None:
+        for each in (message, "and", message):
+            await server.connection.send(each)
+
+    nursery.start_soon(send)
+    assert await read(client, len(expected)) == expected
+
+
+async def test_a_large_message_waits_for_a_slow_client(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """Its sender waits, as it would for a socket."""
+    server, client = await start(nursery, upkeep, window=10 * KIB)
+    message = b"x" * 1000 * KIB
+    done = trio.Event()
+
+    async def send() -> None:
+        await server.connection.send(message)
+        done.set()
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    assert server.connection.behind
+    assert not done.is_set()
+    await read(client, len(encode_message(message)))
+    await done.wait()
+    await wait_all_tasks_blocked()
+    assert not server.connection.behind
+
+
+async def test_reading_stops_at_a_full_inbox(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """The client is made to wait, and reading goes on when there is room."""
+    server, client = await start(nursery, upkeep, Limits(inbox_messages=2, ping_interval=None), window=100)
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        while True:
+            await client.send_all(client_frame(Opcode.BINARY, b"x" * 94))  # 100 bytes: a window
+            sent += 1
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    assert sent < 6
+    for _ in range(100):
+        assert await server.connection.receive() == b"x" * 94
+    assert 100 <= sent < 106
+
+
+# Deadlines
+
+
+async def test_a_client_that_takes_nothing(nursery: trio.Nursery, upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """It is cut off after the write timeout, also when it is one large message that does not get through."""
+    server, _ = await start(nursery, upkeep, window=KIB)
+    with pytest.raises(WebSocketDisconnect, match="took too little in 10 s"):
+        await server.connection.send(b"x" * 1000 * KIB)
+    assert trio.current_time() == pytest.approx(10)
+    await server.ended.wait()
+    assert server.gone == 1
+
+
+async def test_x9_progress_inside_a_message(nursery: trio.Nursery, upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A client that takes its time over a large message makes progress, and is not cut off for what waits behind it."""
+    server, client = await start(nursery, upkeep, window=KIB)
+    message = b"x" * 1000 * KIB
+    expected = encode_message(message) + server_text("behind")
+
+    async def send() -> None:
+        await server.connection.send(message)
+
+    async def send_behind() -> None:
+        await wait_all_tasks_blocked()
+        await server.connection.send("behind")
+
+    nursery.start_soon(send)
+    nursery.start_soon(send_behind)
+    taken = b""
+    while len(taken) < len(expected):
+        await trio.sleep(1)
+        taken += await read(client, min(16 * KIB, len(expected) - len(taken)))
+    assert trio.current_time() > 60
+    assert taken == expected
+    assert not server.connection.gone
+
+
+# The end
+
+
+async def test_the_client_closes(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """It gets our close frame, then the end of the stream; the connection is gone when it goes."""
+    server, client = await start(nursery, upkeep)
+    await client.send_all(client_close(4000, "bye"))
+    assert await read(client, 7) == server_close(4000, "bye")
+    assert await client.receive_some() == b""
+    assert not server.connection.gone
+    await client.aclose()
+    await server.ended.wait()
+    assert server.gone == 1
+    assert server.connection.close_code == 4000
+
+
+async def test_we_close(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """The stream ends when the client has answered."""
+    server, client = await start(nursery, upkeep)
+    await server.connection.close(4000)
+    assert await read(client, 4) == server_close(4000)
+    await client.send_all(client_text("late") + client_close(4000))
+    assert await client.receive_some() == b""
+    await client.aclose()
+    await server.ended.wait()
+    assert server.gone == 1
+
+
+async def test_we_close_behind_a_backlog(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """Every byte leaves, then the close frame, then the end of the stream."""
+    server, client = await start(nursery, upkeep, window=KIB)
+    message = b"x" * 200 * KIB
+    nursery.start_soon(server.connection.send, message)
+    await wait_all_tasks_blocked()
+    await server.connection.close(4000)
+    await client.send_all(client_close(4000))
+    expected = encode_message(message) + server_close(4000)
+    assert await read(client, len(expected)) == expected
+    assert await client.receive_some() == b""
+    await client.aclose()
+    await server.ended.wait()
+
+
+async def test_the_client_does_not_go(nursery: trio.Nursery, upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """It is cut off at the close timeout, whatever it sends."""
+    server, client = await start(nursery, upkeep)
+    await client.send_all(client_close())
+    for _ in range(4):
+        await trio.sleep(1)
+        await client.send_all(b"x" * 1000)
+    assert not server.connection.gone
+    await server.ended.wait()
+    assert trio.current_time() == pytest.approx(LIMITS.close_timeout)
+    with pytest.raises(trio.BrokenResourceError):
+        await client.send_all(b"x")
+
+
+@pytest.mark.parametrize("how", ["closes", "half-closes", "vanishes"])
+async def test_the_client_leaves_without_a_word(how: str, nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """That is 1006, once, behind the messages that came before."""
+    server, client = await start(nursery, upkeep)
+    await client.send_all(client_text("one"))
+    await wait_all_tasks_blocked()
+    match how:
+        case "closes":
+            await client.aclose()
+        case "half-closes":
+            await client.send_eof()
+        case _:
+            client.vanish()
+    await server.ended.wait()
+    assert await server.connection.receive() == "one"
+    with pytest.raises(WebSocketDisconnect, match="1006"):
+        await server.connection.receive()
+    assert server.gone == 1
+
+
+async def test_the_client_vanishes_while_we_write(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """The writer finds it, and the send that waited is told."""
+    server, client = await start(nursery, upkeep, Limits(inbox_messages=1), window=KIB)
+    await client.send_all(client_text("held"))
+    ended = trio.Event()
+
+    async def send() -> None:
+        with pytest.raises(WebSocketDisconnect, match="1006"):
+            await server.connection.send(b"x" * 200 * KIB)
+        ended.set()
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    client.vanish()
+    await ended.wait()
+    await server.ended.wait()
+    assert server.gone == 1
+
+
+class NotHalfCloseable(trio.abc.Stream):
+    """A stream that can only be closed as a whole."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self.stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+async def test_a_stream_that_cannot_be_half_closed(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """It is closed behind our last byte."""
+    client, ours = memory_stream_pair()
+    server = Server(NotHalfCloseable(ours), upkeep)
+    await nursery.start(server.run)
+    await read_answer(client)
+    await client.send_all(client_close(4000))
+    assert await read(client, 4) == server_close(4000)
+    assert await client.receive_some() == b""
+    await server.ended.wait()
+    assert server.gone == 1
+    assert server.connection.close_code == 4000
+
+
+async def test_a_stream_that_breaks_as_it_is_ended(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """Then there is nobody to wait for."""
+    client, ours = memory_stream_pair()
+
+    class Broken(NotHalfCloseable):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise trio.BrokenResourceError("reset")
+
+    stream = Broken(ours)
+    server = Server(stream, upkeep)
+    nursery.start_soon(suppressing_reset, server)
+    await read_answer(client)
+    await client.send_all(client_close(4000))
+    await wait_all_tasks_blocked()
+    assert server.gone == 1
+    assert server.connection.close_code == 4000
+
+
+async def suppressing_reset(server: Server) -> None:
+    # The stream of this test breaks on every aclose, also on the one behind the end of the connection.
+    try:
+        await server.run()
+    except trio.BrokenResourceError:
+        server.ended.set()
+
+
+async def test_tls(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+    """Only the stream below TLS is ended, so what the client still sends is read, and nothing is reset."""
+    authority = trustme.CA()
+    ours_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("example.com").configure_cert(ours_context)
+    theirs_context = ssl.create_default_context()
+    authority.configure_trust(theirs_context)
+    theirs, ours = memory_stream_pair()
+    secure = trio.SSLStream(ours, ours_context, server_side=True, https_compatible=True)
+    client = trio.SSLStream(theirs, theirs_context, server_hostname="example.com", https_compatible=True)
+    server = Server(secure, upkeep)
+    async with trio.open_nursery() as handshakes:
+        handshakes.start_soon(secure.do_handshake)
+        handshakes.start_soon(client.do_handshake)
+    await nursery.start(server.run)
+    await read_answer(client)
+    await client.send_all(client_text("one"))
+    assert await server.connection.receive() == "one"
+    await client.send_all(client_frame(3))
+    reason = server_close(CloseCode.PROTOCOL_ERROR, "opcode 3 is not defined")
+    assert await read(client, len(reason)) == reason
+    assert await client.receive_some() == b""
+    await client.send_all(b"x" * 1000)
+    await wait_all_tasks_blocked()
+    assert not server.connection.gone
+    await client.aclose()
+    await server.ended.wait()
+    assert server.gone == 1
+
+
+async def test_end_sending() -> None:
+    """It says whether the other side could be told."""
+    theirs, ours = memory_stream_pair()
+    assert await end_sending(ours)
+    assert await theirs.receive_some() == b""
+    assert not await end_sending(NotHalfCloseable(theirs))
+
+
+# Errors and cancellation
+
+
+async def test_an_error_inside_the_server(
+    nursery: trio.Nursery, upkeep: Upkeep, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged and ends this connection, and only this one."""
+    server, client = await start(nursery, upkeep)
+    other, other_client = await start(nursery, upkeep)
+
+    def fail() -> None:
+        raise ZeroDivisionError("a bug")
+
+    server.connection.writable = fail  # type: ignore[method-assign]
+    await server.connection.send(b"x" * 100 * KIB)
+    await server.connection.send(b"x" * 100 * KIB)
+    await server.ended.wait()
+    assert server.gone == 1
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    await other.connection.send("x")
+    assert await read(other_client, 3) == server_text("x")
+    del client
+
+
+async def test_cancelling_does_not_end_it_before_its_time(
+    upkeep: Upkeep, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """When the server is cancelled, there is still time to say goodbye; `close_after` bounds it."""
+    theirs, ours = memory_connection()
+    server = Server(ours, upkeep)
+    scope = trio.CancelScope()
+
+    async def run() -> None:
+        with scope:
+            await server.run()
+
+    nursery.start_soon(run)
+    await read_answer(theirs)
+    scope.cancel()
+    server.wire.close_after(1)
+    await wait_all_tasks_blocked()
+    server.connection.finish(CloseCode.GOING_AWAY)
+    assert await read(theirs, 4) == server_close(1001)
+    assert not server.connection.gone
+    await trio.sleep(1.1)
+    assert server.connection.gone
+    assert server.gone == 1
+
+
+async def test_closed_before_it_runs(upkeep: Upkeep) -> None:
+    """A connection that is abandoned at once takes its stream with it."""
+    theirs, ours = memory_connection()
+    server = Server(ours, upkeep)
+    server.connection.abandon()
+    await server.wire.run(server.connection)
+    assert server.gone == 1
+    with pytest.raises(trio.BrokenResourceError):
+        await theirs.send_all(b"x")

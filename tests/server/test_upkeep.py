@@ -1,0 +1,220 @@
+"""The sweeper looks at connections when they asked for it, and the flusher joins their replies within a tick."""
+
+from collections.abc import Callable
+from math import inf
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from wsframework.server.upkeep import Upkeep
+
+
+class FakeCharge:
+    """Writes down when it was looked at, and when it was flushed."""
+
+    def __init__(self, again: Callable[[float], float] = lambda now: inf) -> None:
+        self.next_sweep = inf
+        self.swept: list[float] = []
+        self.flushed = 0
+        self.again = again
+
+    def sweep(self, now: float) -> float:
+        self.swept.append(now)
+        return self.again(now)
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+# Sweeping
+
+
+async def test_a_sweep_when_it_is_due(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """Once, at its time; nothing happens before and after."""
+    charge = FakeCharge()
+    upkeep.watch(charge, 5)
+    await trio.sleep(100)
+    assert charge.swept == [5]
+    assert charge.next_sweep == inf
+
+
+async def test_what_is_asked_before_it_runs(autojump_clock: MockClock) -> None:
+    """It is swept when the upkeep starts in time, and at once when it is late."""
+    upkeep = Upkeep()
+    early, late = FakeCharge(), FakeCharge()
+    upkeep.watch(early, 5)
+    upkeep.watch(late, 15)
+    await trio.sleep(10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(upkeep.run)
+        await trio.sleep(10)
+        nursery.cancel_scope.cancel()
+    assert early.swept == [10]
+    assert late.swept == [15]
+
+
+async def test_a_sweep_again(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """Each sweep says when the next one is due."""
+    charge = FakeCharge(lambda now: now + 10 if now < 30 else inf)
+    upkeep.watch(charge, 5)
+    await trio.sleep(1000)
+    assert charge.swept == [5, 15, 25, 35]
+
+
+async def test_an_earlier_wish_wins(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A later one changes nothing: the sweep itself says when to look again."""
+    charge = FakeCharge()
+    upkeep.watch(charge, 20)
+    upkeep.watch(charge, 10)
+    upkeep.watch(charge, 30)
+    upkeep.watch(charge, 10)
+    await trio.sleep(1000)
+    assert charge.swept == [10]
+
+
+async def test_a_wish_that_was_overtaken_does_not_come_back(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """One charge is swept once at a time, also when the next sweep falls on the moment of an old wish."""
+    charge = FakeCharge(lambda now: 20 if now < 20 else inf)
+    upkeep.watch(charge, 20)
+    upkeep.watch(charge, 10)
+    await trio.sleep(1000)
+    assert charge.swept == [10, 20]
+
+
+async def test_an_earlier_wish_wakes_the_sweeper(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """It sleeps until the earliest time there is, whoever asks, and whenever."""
+    charges = [FakeCharge() for _ in range(4)]
+    upkeep.watch(charges[0], 100)
+    await wait_all_tasks_blocked()
+    for number, charge in enumerate(charges[1:], 1):
+        upkeep.watch(charge, 100 - number)
+    await trio.sleep(1000)
+    assert [charge.swept for charge in charges] == [[100], [99], [98], [97]]
+
+
+async def test_many_are_due_at_once(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """All are swept, in the order in which they asked."""
+    order: list[int] = []
+
+    def note(number: int) -> Callable[[float], float]:
+        def again(now: float) -> float:
+            order.append(number)
+            return inf
+
+        return again
+
+    for number in range(5):
+        upkeep.watch(FakeCharge(note(number)), 10)
+    await trio.sleep(1000)
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_a_wish_during_a_sweep(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """What a sweep causes may ask for another one, for itself or for others."""
+    other = FakeCharge()
+
+    def again(now: float) -> float:
+        upkeep.watch(other, now + 1)
+        upkeep.watch(charge, now + 2)
+        return now + 3 if now < 10 else inf
+
+    charge = FakeCharge(again)
+    upkeep.watch(charge, 9)
+    await trio.sleep(11)
+    assert charge.swept == [9, 11]
+    assert other.swept == [10]
+
+
+async def test_a_wish_for_now(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A time that has come already is now."""
+    await trio.sleep(10)
+    charge = FakeCharge()
+    upkeep.watch(charge, 3)
+    await wait_all_tasks_blocked()
+    assert charge.swept == [10]
+
+
+async def test_never_is_no_wish(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A limit of ``inf`` means that nobody has to look."""
+    charge = FakeCharge()
+    upkeep.watch(charge, inf)
+    await trio.sleep(1000)
+    assert charge.swept == []
+
+
+async def test_wishes_do_not_pile_up(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A connection that renews its deadline for ever is not remembered more often than it is swept."""
+    charge = FakeCharge(lambda now: now + 10)
+    for _ in range(1000):
+        upkeep.watch(charge, trio.current_time() + 10)
+        await trio.sleep(0.1)
+    assert len(charge.swept) <= 11
+
+
+# Flushing
+
+
+async def test_a_flush_within_the_tick(upkeep: Upkeep) -> None:
+    """Whoever asks is flushed once, before the flusher sleeps again."""
+    charges = [FakeCharge() for _ in range(3)]
+    await wait_all_tasks_blocked()
+    for charge in charges:
+        upkeep.flush_soon(charge)
+    assert [charge.flushed for charge in charges] == [0, 0, 0]
+    await wait_all_tasks_blocked()
+    assert [charge.flushed for charge in charges] == [1, 1, 1]
+
+
+async def test_a_flush_that_is_asked_for_before_it_runs() -> None:
+    """It comes with the first turn."""
+    upkeep = Upkeep()
+    charge = FakeCharge()
+    upkeep.flush_soon(charge)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(upkeep.run)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert charge.flushed == 1
+
+
+async def test_a_flush_asked_for_by_a_flush(upkeep: Upkeep) -> None:
+    """It comes a tick later, so that nobody can keep the flusher for itself."""
+    second = FakeCharge()
+
+    class First(FakeCharge):
+        def flush(self) -> None:
+            super().flush()
+            if self.flushed < 3:
+                upkeep.flush_soon(self)
+            upkeep.flush_soon(second)
+
+    first = First()
+    upkeep.flush_soon(first)
+    await wait_all_tasks_blocked()
+    assert first.flushed == 3
+    assert second.flushed == 3
+
+
+async def test_a_flush_while_the_flusher_takes_its_turn(upkeep: Upkeep) -> None:
+    """No wish is lost between its looking and its sleeping."""
+    charge = FakeCharge()
+    await wait_all_tasks_blocked()
+    for asked in range(1, 50):
+        upkeep.flush_soon(charge)
+        while charge.flushed < asked:
+            await trio.lowlevel.checkpoint()
+
+
+async def test_cancelling_ends_both(autojump_clock: MockClock) -> None:
+    """After that nobody looks any more."""
+    upkeep = Upkeep()
+    charge = FakeCharge()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(upkeep.run)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    upkeep.watch(charge, 1)
+    upkeep.flush_soon(charge)
+    await trio.sleep(100)
+    assert charge.swept == []
+    assert charge.flushed == 0
