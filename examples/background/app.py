@@ -1,7 +1,9 @@
-"""Tasks beside the hooks: a stopwatch that ticks for each client, as a class and as a function.
+"""Tasks beside the hooks: a stopwatch that ticks for each client, as a class and as
+a function.
 
-Run `wsframework run examples/background/app.py`. Connect to /stopwatch: a number comes every second, and whatever you
-send starts it anew. /countdown?from=3 counts down and then closes the connection.
+Run `wsframework run examples/background/app.py`. Connect to /stopwatch: a number
+comes every second, and whatever you send starts it anew. /countdown?from=3 counts
+down and then closes the connection.
 """
 
 import trio

@@ -1,7 +1,9 @@
-"""Several messages of one client at once: up to eight look-ups run, and what they hold is put in order when it leaves.
+"""Several messages of one client at once: up to eight look-ups run, and what they
+hold is put in order when it leaves.
 
-Run `wsframework run examples/background/several.py`, connect a client, and send names of hosts. An answer comes when it
-is found, so the answers may come in another order than the questions.
+Run `wsframework run examples/background/several.py`, connect a client, and send
+names of hosts. An answer comes when it is found, so the answers may come in another
+order than the questions.
 """
 
 import trio

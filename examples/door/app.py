@@ -3,10 +3,13 @@
 Run `wsframework run examples/door/app.py` and connect a client:
 
 - /closed is refused with 403;
-- /secret is refused with 401 and a text, unless the request has the header `Authorization: Bearer open-sesame`;
+- /secret is refused with 401 and a text, unless the request has the header
+  `Authorization: Bearer open-sesame`;
 - /same-origin is refused with 403 when a page of another site opens it;
-- /late accepts everybody, and closes with 1008 when the first message is not `open-sesame` or takes 10 seconds;
-- /versions speaks the subprotocols v2 and v1, and refuses clients that offer neither with 400.
+- /late accepts everybody, and closes with 1008 when the first message is not
+  `open-sesame` or takes 10 seconds;
+- /versions speaks the subprotocols v2 and v1, and refuses clients that offer
+  neither with 400.
 """
 
 import hmac

@@ -1,4 +1,6 @@
-"""Echo, as a function. Run `wsframework run examples/echo/function.py`: text that you send comes back."""
+"""Echo, as a function. Run `wsframework run examples/echo/function.py`: text that
+you send comes back.
+"""
 
 from wsframework import App, WebSocket
 

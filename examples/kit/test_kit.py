@@ -1,4 +1,6 @@
-"""Everything that the test kit can do, a test for each. Run `pytest examples/kit`, with pytest-trio installed."""
+"""Everything that the test kit can do, a test for each. Run `pytest examples/kit`,
+with pytest-trio installed.
+"""
 
 import pytest
 import trio

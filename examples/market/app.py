@@ -1,6 +1,8 @@
-"""Broadcast from a task of the application: prices that change, for which the newest is what counts.
+"""Broadcast from a task of the application: prices that change, for which the
+newest is what counts.
 
-Run `wsframework run examples/market/app.py` and connect to /prices/gold: a price comes twice a second.
+Run `wsframework run examples/market/app.py` and connect to /prices/gold: a price
+comes twice a second.
 """
 
 import random

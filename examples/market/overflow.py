@@ -1,7 +1,9 @@
-"""What each overflow policy does to a client that freezes, in the publisher's receipts and in the hub's statistics.
+"""What each overflow policy does to a client that freezes, in the publisher's
+receipts and in the hub's statistics.
 
-Run `python examples/market/overflow.py`. For every policy it prints the receipts of ten broadcasts, the statistics
-while the client is behind, and what the client reads when it is back. Time is virtual, so it takes none.
+Run `python examples/market/overflow.py`. For every policy it prints the receipts of
+ten broadcasts, the statistics while the client is behind, and what the client reads
+when it is back. Time is virtual, so it takes none.
 """
 
 import trio
@@ -31,7 +33,9 @@ async def main(overflow: Overflow) -> None:
             receipt = await app.hub.broadcast("pages", f"{number} {PAGE}")
             print(f"  {number:2} {receipt}")
             await trio.sleep(0.1)
-        print(" ", app.hub.statistics())
+        statistics = app.hub.statistics()
+        print(f"  {statistics.behind=} {statistics.waiting=} {statistics.waiting_bytes=}")
+        print(f"  {statistics.published=} {statistics.dropped=} {statistics.disconnected=}")
         client.resume()
         read = []
         try:

@@ -1,7 +1,9 @@
-"""A Trio program that serves WebSockets among other things: here, a task that tells all clients the time.
+"""A Trio program that serves WebSockets among other things: here, a task that tells
+all clients the time.
 
-Run `python examples/ownserver/main.py` and connect to the address that it prints: the time comes every second. Another
-place to listen is an argument: `python examples/ownserver/main.py unix:/tmp/clock.sock`.
+Run `python examples/ownserver/main.py` and connect to the address that it prints:
+the time comes every second. Another place to listen is an argument: `python
+examples/ownserver/main.py unix:/tmp/clock.sock`.
 """
 
 import sys

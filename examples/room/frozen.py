@@ -1,8 +1,9 @@
 """Three people chat, and Carol's computer freezes. What do the other two notice?
 
-Run `python examples/room/frozen.py loop`, then the same with `room`, which are the two programs beside this file.
-Each prints what Ada and Bob see, second by second. The clients are in memory and the seconds are those of a virtual
-clock, so it takes no time.
+Run `python examples/room/frozen.py loop`, then the same with `room`, which are the
+two programs beside this file. Each prints what Ada and Bob see, second by second.
+The clients are in memory and the seconds are those of a virtual clock, so it takes
+no time.
 """
 
 import sys

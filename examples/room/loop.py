@@ -1,7 +1,9 @@
-"""A chat room that works until one client stops reading: its messages go out in a loop with an await in it.
+"""A chat room that works until one client stops reading: its messages go out in a
+loop with an await in it.
 
-Run `wsframework run examples/room/loop.py` and connect two clients: they read each other. `frozen.py` beside this file
-shows what happens when a third one freezes, and `room.py` is the program without that mistake.
+Run `wsframework run examples/room/loop.py` and connect two clients: they read each
+other. `frozen.py` beside this file shows what happens when a third one freezes, and
+`room.py` is the program without that mistake.
 """
 
 from wsframework import App, WebSocket, WebSocketEndpoint

@@ -1,7 +1,8 @@
-"""A chat room in which nobody waits for a client that has stopped reading: the hub sends the messages.
+"""A chat room in which nobody waits for a client that has stopped reading: the hub
+sends the messages.
 
-Run `wsframework run examples/room/room.py` and connect two clients: they read each other. `frozen.py` beside this file
-shows what happens when a third one freezes.
+Run `wsframework run examples/room/room.py` and connect two clients: they read each
+other. `frozen.py` beside this file shows what happens when a third one freezes.
 """
 
 from wsframework import App, WebSocket, WebSocketEndpoint

@@ -1,7 +1,8 @@
 """A chat with rooms and names.
 
-Run `wsframework run examples/room/rooms.py` and connect two clients to /kitchen?name=Ada and /kitchen?name=Bob. They
-read each other, and who comes and goes. A client in /garden does not.
+Run `wsframework run examples/room/rooms.py` and connect two clients to
+/kitchen?name=Ada and /kitchen?name=Bob. They read each other, and who comes and
+goes. A client in /garden does not.
 """
 
 from wsframework import App, WebSocket, WebSocketEndpoint

@@ -1,4 +1,6 @@
-"""Tests of the chat room in `rooms.py`. Run `pytest examples/room`, with pytest-trio installed: all of them pass."""
+"""Tests of the chat room in `rooms.py`. Run `pytest examples/room`, with
+pytest-trio installed: all of them pass.
+"""
 
 import pytest
 from rooms import app

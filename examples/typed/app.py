@@ -1,7 +1,9 @@
-"""Typed messages: a board that several people draw on, and two small services with other kinds of types.
+"""Typed messages: a board that several people draw on, and two small services with
+other kinds of types.
 
-Run `wsframework run examples/typed/app.py`. Connect to /board and send {"type":"line","to":[3,4]}: every client of
-/board gets it. Send {"type":"line","to":[3]} and the connection is closed with 1007 and the reason.
+Run `wsframework run examples/typed/app.py`. Connect to /board and send
+{"type":"line","to":[3,4]}: every client of /board gets it. Send
+{"type":"line","to":[3]} and the connection is closed with 1007 and the reason.
 """
 
 from dataclasses import dataclass

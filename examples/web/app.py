@@ -1,7 +1,9 @@
-"""HTTP beside WebSockets: a page, a status in JSON, static files, a lifespan, and a name for every route.
+"""HTTP beside WebSockets: a page, a status in JSON, static files, a lifespan, and a
+name for every route.
 
-Run `wsframework run examples/web/app.py` and open the address that it prints: the page says how often it was opened
-since the server started, by all of its visitors, and /status says how many watch it now.
+Run `wsframework run examples/web/app.py` and open the address that it prints: the
+page says how often it was opened since the server started, by all of its visitors,
+and /status says how many watch it now.
 """
 
 from collections.abc import AsyncIterator

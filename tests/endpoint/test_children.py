@@ -191,7 +191,7 @@ async def test_started_too_late(autojump_clock: MockClock) -> None:
             ran.append("hook")
 
         async def work(self) -> None:
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
             ran.append("child")
 
     async with connect(Late) as client:

@@ -109,7 +109,7 @@ async def test_what_does_not_fit(
     autojump_clock: MockClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A message that does not fit closes with 1003 or 1007 and says why; that is the client's error, not the server's."""
+    """A message that does not fit closes with 1003 or 1007 and says why; that is no server error."""
     heard: list[Any] = []
     async with connect(endpoint(encoding, heard)) as client:
         await client.send(message)

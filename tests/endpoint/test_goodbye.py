@@ -2,6 +2,7 @@
 
 import logging
 import math
+from typing import ClassVar
 
 import pytest
 import trio
@@ -12,9 +13,13 @@ from wsframework.testing import HandshakeRefused, connect
 
 
 class Noting(WebSocketEndpoint):
-    """Notes how it ends."""
+    """Notes how it ends, for each class by itself."""
 
-    notes: list[tuple[int, str]]
+    notes: ClassVar[list[tuple[int, str]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.notes = []
 
     async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
         assert websocket.close_code == close_code
@@ -28,7 +33,7 @@ async def test_the_clients_own_words(code: int, reason: str, autojump_clock: Moc
     """on_disconnect gets the code of the client's close frame, and close_reason its reason."""
 
     class Endpoint(Noting):
-        notes = []
+        pass
 
     async with connect(Endpoint) as client:
         await client.close(code, reason)
@@ -39,7 +44,7 @@ async def test_a_client_that_vanishes(autojump_clock: MockClock) -> None:
     """Without a close frame the code is 1006, and the reason says what was seen."""
 
     class Endpoint(Noting):
-        notes = []
+        pass
 
     async with connect(Endpoint) as client:
         client.vanish()
@@ -101,8 +106,6 @@ async def test_after_a_hook_raised(autojump_clock: MockClock) -> None:
     """A hook that raised is followed by on_disconnect with 1011, the code that the client got."""
 
     class Endpoint(Noting):
-        notes = []
-
         async def on_receive(self, websocket: WebSocket, data: str) -> None:
             raise KeyError(data)
 
@@ -116,8 +119,6 @@ async def test_after_on_connect_raised_before_accept(autojump_clock: MockClock) 
     """Before accept the client gets HTTP 500, without a word about why; on_disconnect runs with 1011."""
 
     class Endpoint(Noting):
-        notes = []
-
         async def on_connect(self, websocket: WebSocket) -> None:
             raise KeyError("secret")
 
@@ -133,8 +134,6 @@ async def test_after_on_connect_raised_behind_accept(autojump_clock: MockClock) 
     """Behind accept it is a close frame with 1011."""
 
     class Endpoint(Noting):
-        notes = []
-
         async def on_connect(self, websocket: WebSocket) -> None:
             await websocket.accept()
             raise KeyError("secret")
@@ -149,8 +148,6 @@ async def test_no_answer_to_the_handshake(autojump_clock: MockClock) -> None:
     """An on_connect that neither accepts nor refuses is a mistake: 500, and an error that says what to call."""
 
     class Endpoint(Noting):
-        notes = []
-
         async def on_connect(self, websocket: WebSocket) -> None:
             """Forgot it."""
 
@@ -168,8 +165,6 @@ async def test_a_hook_that_raises_when_its_client_has_left(autojump_clock: MockC
     """The code stays the client's; the error is still told."""
 
     class Endpoint(Noting):
-        notes = []
-
         async def on_receive(self, websocket: WebSocket, data: str) -> None:
             await trio.sleep(0.5)
             raise KeyError(data)

@@ -181,34 +181,6 @@ async def test_leaving_while_on_connect_is_busy(
     assert events == [pytest.approx(1.0), code]
 
 
-async def test_leaving_before_accept(autojump_clock: MockClock) -> None:
-    """A client that does not wait for the answer is gone: accept says so, and on_disconnect runs."""
-    events: list[object] = []
-
-    class Hesitant(WebSocketEndpoint):
-        async def on_connect(self, websocket: WebSocket) -> None:
-            await trio.sleep(5)
-            events.append("never")
-
-        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
-            events.append(close_code)
-
-    class Quick(Hesitant):
-        async def on_connect(self, websocket: WebSocket) -> None:
-            await trio.sleep(1.5)
-            try:
-                await websocket.accept()
-            except WebSocketDisconnect as end:
-                events.append(end.code)
-                raise
-
-    for endpoint in (Hesitant, Quick):
-        with pytest.raises(AssertionError, match="waited 1 s for an answer to the handshake"):
-            async with connect(endpoint):
-                pass
-    assert events == [1006, 1006, 1006]
-
-
 @leaves
 async def test_children_are_cancelled_at_once(
     leave: Callable[[Client], object], code: int, autojump_clock: MockClock
@@ -337,34 +309,3 @@ async def test_nobody_else_is_touched(leave: Callable[[Client], object], code: i
             await leave(goes)
         assert await stays.receive() == "still here"
         assert await stays.receive() == "tick"
-
-
-async def test_leaving_before_the_endpoint_begins(autojump_clock: MockClock) -> None:
-    """Middleware may take its time: an endpoint that begins when its client has left has its grace, and its goodbye."""
-    events: list[object] = []
-
-    class Endpoint(WebSocketEndpoint):
-        async def on_connect(self, websocket: WebSocket) -> None:
-            began = trio.current_time()
-            self.start_soon(self.work)
-            try:
-                await trio.sleep(HOUR)
-            finally:
-                events.append(trio.current_time() - began)
-
-        async def work(self) -> None:
-            await trio.sleep(0)
-            events.append("never")
-
-        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
-            events.append(close_code)
-
-    async def slowly(scope, receive, send):  # type: ignore[no-untyped-def]
-        if scope["type"] == "websocket":
-            await trio.sleep(2)
-            await Endpoint(scope, receive, send)
-
-    with pytest.raises(AssertionError, match="waited 1 s for an answer to the handshake"):
-        async with connect(slowly):
-            pass
-    assert events == [pytest.approx(1.0), 1006]

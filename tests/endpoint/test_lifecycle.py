@@ -153,7 +153,7 @@ async def test_closing_in_on_connect(autojump_clock: MockClock) -> None:
 
 
 async def test_closing_in_on_receive(autojump_clock: MockClock) -> None:
-    """After close() the loop ends: what the client had sent behind is not handled. The code we sent is on_disconnect's."""
+    """After close() the loop ends, what the client had sent behind is not handled, and our code is on_disconnect's."""
     calls: list[object] = []
 
     class Guarded(WebSocketEndpoint):

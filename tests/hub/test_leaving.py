@@ -1,5 +1,6 @@
 """Subscriptions leave with their connection, in every way in which it can end."""
 
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -8,6 +9,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.hub.rooms import NARROW, Member, Room, assert_empty
 from wsframework import App, CloseCode, Limits, Overflow, WebSocket, WebSocketDisconnect, WebSocketEndpoint
+from wsframework.hub.subscriber import Subscriber
 from wsframework.testing import connect
 
 
@@ -194,3 +196,20 @@ async def test_a_hundred_who_come_and_go_leave_nothing(
                     member.client.vanish()
         assert room.hub.statistics().subscribers == 1
         assert len(await witness.receive_rest()) == sum(number % 7 for number in range(100))
+
+
+async def test_nothing_keeps_the_mailbox_of_one_who_has_left(room: Room, autojump_clock: MockClock) -> None:
+    """Mailboxes and what waited in them are freed, however the client left; nobody has to close a channel."""
+
+    def mailboxes() -> int:
+        gc.collect()
+        return sum(type(thing) is Subscriber and thing._counters is room.hub._counters for thing in gc.get_objects())
+
+    for end in ENDS:
+        async with room.join("news", window=NARROW) as ada:
+            await ada.freeze()
+            room.publish("news", *map(str, range(10)))
+            assert mailboxes() == 1
+            await end(ada)
+        del ada
+        assert mailboxes() == 0

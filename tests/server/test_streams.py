@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import trio
@@ -23,11 +24,17 @@ KIB = 1024
 class Server:
     """Our end of a stream, accepted."""
 
-    def __init__(self, stream: trio.abc.Stream, upkeep: Upkeep, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        upkeep: Upkeep,
+        limits: Limits = LIMITS,
+        kind: type[Connection] = Connection,
+    ) -> None:
         self.wire = StreamWire(stream)
         self.gone = 0
         self.ended = trio.Event()
-        self.connection = Connection(self.wire, handshake(), limits, upkeep, on_gone=self._count)
+        self.connection = kind(self.wire, handshake(), limits, upkeep, on_gone=self._count)
 
     def _count(self, connection: Connection) -> None:
         self.gone += 1
@@ -56,13 +63,35 @@ async def read(stream: trio.abc.ReceiveStream, size: int) -> bytes:
     return data
 
 
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def serve(nursery: trio.Nursery, upkeep: Upkeep) -> AsyncIterator[Serve]:
+    """Serve a connection over our end of a stream; at the end of the test it is let go."""
+    servers: list[Server] = []
+
+    async def serve(
+        stream: trio.abc.Stream, limits: Limits = LIMITS, kind: type[Connection] = Connection
+    ) -> Server:
+        server = Server(stream, upkeep, limits, kind)
+        servers.append(server)
+        await nursery.start(server.run)
+        return server
+
+    try:
+        yield serve
+    finally:
+        for server in servers:
+            server.connection.abandon()
+
+
 async def start(
-    nursery: trio.Nursery, upkeep: Upkeep, limits: Limits = LIMITS, window: int = 64 * KIB
+    serve: Serve, limits: Limits = LIMITS, window: int = 64 * KIB, kind: type[Connection] = Connection
 ) -> tuple[Server, MemoryStream]:
     """Both ends of a connection in memory, the answer to the handshake read."""
     theirs, ours = memory_connection(window)
-    server = Server(ours, upkeep, limits)
-    await nursery.start(server.run)
+    server = await serve(ours, limits, kind)
     assert await read_answer(theirs) == b""
     return server, theirs
 
@@ -70,9 +99,9 @@ async def start(
 # Messages
 
 
-async def test_messages_both_ways(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_messages_both_ways(serve: Serve) -> None:
     """What the client sends is received, what is sent arrives."""
-    server, client = await start(nursery, upkeep)
+    server, client = await start(serve)
     await client.send_all(client_text("one") + client_text("two"))
     assert [await server.connection.receive() for _ in range(2)] == ["one", "two"]
     await server.connection.send("three")
@@ -81,9 +110,9 @@ async def test_messages_both_ways(nursery: trio.Nursery, upkeep: Upkeep) -> None
 
 
 @pytest.mark.parametrize("size", [1, 64 * KIB - 10, 64 * KIB, 64 * KIB + 1, 1000 * KIB])
-async def test_messages_of_all_sizes(size: int, nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_messages_of_all_sizes(serve: Serve, size: int, nursery: trio.Nursery) -> None:
     """Whatever the stream takes at a time, every byte arrives once and in order."""
-    server, client = await start(nursery, upkeep, window=10 * KIB)
+    server, client = await start(serve, window=10 * KIB)
     message = bytes(range(250)) * (size // 250) + b"x" * (size % 250)
     expected = encode_message(message) + server_text("and") + encode_message(message)
 
@@ -95,9 +124,9 @@ async def test_messages_of_all_sizes(size: int, nursery: trio.Nursery, upkeep: U
     assert await read(client, len(expected)) == expected
 
 
-async def test_a_large_message_waits_for_a_slow_client(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_a_large_message_waits_for_a_slow_client(serve: Serve, nursery: trio.Nursery) -> None:
     """Its sender waits, as it would for a socket."""
-    server, client = await start(nursery, upkeep, window=10 * KIB)
+    server, client = await start(serve, window=10 * KIB)
     message = b"x" * 1000 * KIB
     done = trio.Event()
 
@@ -115,9 +144,9 @@ async def test_a_large_message_waits_for_a_slow_client(nursery: trio.Nursery, up
     assert not server.connection.behind
 
 
-async def test_reading_stops_at_a_full_inbox(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_reading_stops_at_a_full_inbox(serve: Serve, nursery: trio.Nursery) -> None:
     """The client is made to wait, and reading goes on when there is room."""
-    server, client = await start(nursery, upkeep, Limits(inbox_messages=2, ping_interval=None), window=100)
+    server, client = await start(serve, Limits(inbox_messages=2, ping_interval=None), window=100)
     sent = 0
 
     async def send() -> None:
@@ -137,9 +166,9 @@ async def test_reading_stops_at_a_full_inbox(nursery: trio.Nursery, upkeep: Upke
 # Deadlines
 
 
-async def test_a_client_that_takes_nothing(nursery: trio.Nursery, upkeep: Upkeep, autojump_clock: MockClock) -> None:
+async def test_a_client_that_takes_nothing(serve: Serve, autojump_clock: MockClock) -> None:
     """It is cut off after the write timeout, also when it is one large message that does not get through."""
-    server, _ = await start(nursery, upkeep, window=KIB)
+    server, _ = await start(serve, window=KIB)
     with pytest.raises(WebSocketDisconnect, match="took too little in 10 s"):
         await server.connection.send(b"x" * 1000 * KIB)
     assert trio.current_time() == pytest.approx(10)
@@ -147,9 +176,9 @@ async def test_a_client_that_takes_nothing(nursery: trio.Nursery, upkeep: Upkeep
     assert server.gone == 1
 
 
-async def test_x9_progress_inside_a_message(nursery: trio.Nursery, upkeep: Upkeep, autojump_clock: MockClock) -> None:
+async def test_x9_progress_inside_a_message(serve: Serve, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     """A client that takes its time over a large message makes progress, and is not cut off for what waits behind it."""
-    server, client = await start(nursery, upkeep, window=KIB)
+    server, client = await start(serve, window=KIB)
     message = b"x" * 1000 * KIB
     expected = encode_message(message) + server_text("behind")
 
@@ -174,9 +203,9 @@ async def test_x9_progress_inside_a_message(nursery: trio.Nursery, upkeep: Upkee
 # The end
 
 
-async def test_the_client_closes(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_the_client_closes(serve: Serve) -> None:
     """It gets our close frame, then the end of the stream; the connection is gone when it goes."""
-    server, client = await start(nursery, upkeep)
+    server, client = await start(serve)
     await client.send_all(client_close(4000, "bye"))
     assert await read(client, 7) == server_close(4000, "bye")
     assert await client.receive_some() == b""
@@ -187,9 +216,9 @@ async def test_the_client_closes(nursery: trio.Nursery, upkeep: Upkeep) -> None:
     assert server.connection.close_code == 4000
 
 
-async def test_we_close(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_we_close(serve: Serve) -> None:
     """The stream ends when the client has answered."""
-    server, client = await start(nursery, upkeep)
+    server, client = await start(serve)
     await server.connection.close(4000)
     assert await read(client, 4) == server_close(4000)
     await client.send_all(client_text("late") + client_close(4000))
@@ -199,9 +228,9 @@ async def test_we_close(nursery: trio.Nursery, upkeep: Upkeep) -> None:
     assert server.gone == 1
 
 
-async def test_we_close_behind_a_backlog(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_we_close_behind_a_backlog(serve: Serve, nursery: trio.Nursery) -> None:
     """Every byte leaves, then the close frame, then the end of the stream."""
-    server, client = await start(nursery, upkeep, window=KIB)
+    server, client = await start(serve, window=KIB)
     message = b"x" * 200 * KIB
     nursery.start_soon(server.connection.send, message)
     await wait_all_tasks_blocked()
@@ -214,9 +243,9 @@ async def test_we_close_behind_a_backlog(nursery: trio.Nursery, upkeep: Upkeep) 
     await server.ended.wait()
 
 
-async def test_the_client_does_not_go(nursery: trio.Nursery, upkeep: Upkeep, autojump_clock: MockClock) -> None:
+async def test_the_client_does_not_go(serve: Serve, autojump_clock: MockClock) -> None:
     """It is cut off at the close timeout, whatever it sends."""
-    server, client = await start(nursery, upkeep)
+    server, client = await start(serve)
     await client.send_all(client_close())
     for _ in range(4):
         await trio.sleep(1)
@@ -229,9 +258,9 @@ async def test_the_client_does_not_go(nursery: trio.Nursery, upkeep: Upkeep, aut
 
 
 @pytest.mark.parametrize("how", ["closes", "half-closes", "vanishes"])
-async def test_the_client_leaves_without_a_word(how: str, nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_the_client_leaves_without_a_word(serve: Serve, how: str) -> None:
     """That is 1006, once, behind the messages that came before."""
-    server, client = await start(nursery, upkeep)
+    server, client = await start(serve)
     await client.send_all(client_text("one"))
     await wait_all_tasks_blocked()
     match how:
@@ -248,10 +277,9 @@ async def test_the_client_leaves_without_a_word(how: str, nursery: trio.Nursery,
     assert server.gone == 1
 
 
-async def test_the_client_vanishes_while_we_write(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_the_client_vanishes_while_we_write(serve: Serve, nursery: trio.Nursery) -> None:
     """The writer finds it, and the send that waited is told."""
-    server, client = await start(nursery, upkeep, Limits(inbox_messages=1), window=KIB)
-    await client.send_all(client_text("held"))
+    server, client = await start(serve, Limits(inbox_messages=1), window=KIB)
     ended = trio.Event()
 
     async def send() -> None:
@@ -260,6 +288,8 @@ async def test_the_client_vanishes_while_we_write(nursery: trio.Nursery, upkeep:
         ended.set()
 
     nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    await client.send_all(client_text("held"))  # so that the reader does not find it first
     await wait_all_tasks_blocked()
     client.vanish()
     await ended.wait()
@@ -286,11 +316,10 @@ class NotHalfCloseable(trio.abc.Stream):
         await self.stream.aclose()
 
 
-async def test_a_stream_that_cannot_be_half_closed(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_a_stream_that_cannot_be_half_closed(serve: Serve) -> None:
     """It is closed behind our last byte."""
     client, ours = memory_stream_pair()
-    server = Server(NotHalfCloseable(ours), upkeep)
-    await nursery.start(server.run)
+    server = await serve(NotHalfCloseable(ours))
     await read_answer(client)
     await client.send_all(client_close(4000))
     assert await read(client, 4) == server_close(4000)
@@ -300,34 +329,28 @@ async def test_a_stream_that_cannot_be_half_closed(nursery: trio.Nursery, upkeep
     assert server.connection.close_code == 4000
 
 
-async def test_a_stream_that_breaks_as_it_is_ended(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_a_stream_that_breaks_as_it_is_ended(serve: Serve) -> None:
     """Then there is nobody to wait for."""
     client, ours = memory_stream_pair()
 
-    class Broken(NotHalfCloseable):
+    class BreaksOnce(NotHalfCloseable):
+        broken = False
+
         async def aclose(self) -> None:
             await super().aclose()
-            raise trio.BrokenResourceError("reset")
+            if not self.broken:
+                self.broken = True
+                raise trio.BrokenResourceError("reset")
 
-    stream = Broken(ours)
-    server = Server(stream, upkeep)
-    nursery.start_soon(suppressing_reset, server)
+    server = await serve(BreaksOnce(ours))
     await read_answer(client)
     await client.send_all(client_close(4000))
-    await wait_all_tasks_blocked()
+    await server.ended.wait()
     assert server.gone == 1
     assert server.connection.close_code == 4000
 
 
-async def suppressing_reset(server: Server) -> None:
-    # The stream of this test breaks on every aclose, also on the one behind the end of the connection.
-    try:
-        await server.run()
-    except trio.BrokenResourceError:
-        server.ended.set()
-
-
-async def test_tls(nursery: trio.Nursery, upkeep: Upkeep) -> None:
+async def test_tls(serve: Serve) -> None:
     """Only the stream below TLS is ended, so what the client still sends is read, and nothing is reset."""
     authority = trustme.CA()
     ours_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -337,19 +360,18 @@ async def test_tls(nursery: trio.Nursery, upkeep: Upkeep) -> None:
     theirs, ours = memory_stream_pair()
     secure = trio.SSLStream(ours, ours_context, server_side=True, https_compatible=True)
     client = trio.SSLStream(theirs, theirs_context, server_hostname="example.com", https_compatible=True)
-    server = Server(secure, upkeep)
     async with trio.open_nursery() as handshakes:
         handshakes.start_soon(secure.do_handshake)
         handshakes.start_soon(client.do_handshake)
-    await nursery.start(server.run)
+    server = await serve(secure)
     await read_answer(client)
     await client.send_all(client_text("one"))
     assert await server.connection.receive() == "one"
     await client.send_all(client_frame(3))
     reason = server_close(CloseCode.PROTOCOL_ERROR, "opcode 3 is not defined")
     assert await read(client, len(reason)) == reason
-    assert await client.receive_some() == b""
     await client.send_all(b"x" * 1000)
+    assert await client.receive_some() == b""
     await wait_all_tasks_blocked()
     assert not server.connection.gone
     await client.aclose()
@@ -368,19 +390,16 @@ async def test_end_sending() -> None:
 # Errors and cancellation
 
 
-async def test_an_error_inside_the_server(
-    nursery: trio.Nursery, upkeep: Upkeep, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_error_inside_the_server(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged and ends this connection, and only this one."""
-    server, client = await start(nursery, upkeep)
-    other, other_client = await start(nursery, upkeep)
 
-    def fail() -> None:
-        raise ZeroDivisionError("a bug")
+    class Failing(Connection):
+        def received(self, data: bytes) -> None:
+            raise ZeroDivisionError("a bug")
 
-    server.connection.writable = fail  # type: ignore[method-assign]
-    await server.connection.send(b"x" * 100 * KIB)
-    await server.connection.send(b"x" * 100 * KIB)
+    server, client = await start(serve, kind=Failing)
+    other, other_client = await start(serve)
+    await client.send_all(client_text("x"))
     await server.ended.wait()
     assert server.gone == 1
     [record] = caplog.records
@@ -388,7 +407,6 @@ async def test_an_error_inside_the_server(
     assert record.exc_info is not None
     await other.connection.send("x")
     assert await read(other_client, 3) == server_text("x")
-    del client
 
 
 async def test_cancelling_does_not_end_it_before_its_time(

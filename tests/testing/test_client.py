@@ -189,7 +189,7 @@ async def test_closing(autojump_clock: MockClock) -> None:
 
 
 async def test_no_answer_to_the_close_frame(autojump_clock: MockClock) -> None:
-    """An application that has earlier messages to handle answers behind them; if that is too late, the client says so."""
+    """An application answers behind the messages that came before; if that is too late, the client says so."""
 
     class Busy(WebSocketEndpoint):
         disconnect_grace = 5.0

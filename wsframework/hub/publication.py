@@ -12,13 +12,13 @@ from .receipt import Receipt
 class Publication:
     """A message on its way to the subscribers of a topic, encoded once per wire format."""
 
-    __slots__ = ("_encoded", "_exclude", "message", "receipt", "size")
+    __slots__ = ("_encoded", "exclude", "message", "receipt", "size")
 
     def __init__(self, message: Message, receipt: Receipt, exclude: Collection[object]) -> None:
         self.message: Message = message
         self.size: int = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
         self.receipt: Receipt = receipt
-        self._exclude = exclude
+        self.exclude: Collection[object] = exclude
         self._encoded: dict[WireFormat, Any] = {}
 
     def encoded(self, wire_format: WireFormat) -> Any:
@@ -26,13 +26,6 @@ class Publication:
         if encoded is None:
             encoded = self._encoded[wire_format] = wire_format.encode(self.message)
         return encoded
-
-    def is_for(self, subscriber: object) -> bool:
-        return subscriber not in self._exclude
-
-    @property
-    def is_for_all(self) -> bool:
-        return not self._exclude
 
 
 def join(publications: list[Publication], wire_format: WireFormat) -> Any:

@@ -42,14 +42,20 @@ class Topic:
         """Offer what is pending to every subscriber, as one joined buffer to all that keep up."""
         begin, end = self._begin, self.end
         publications = self.pending
-        for_all = all(publication.is_for_all for publication in publications)
+        # They get less than all of it. The others go on sharing one buffer, which is ten times as fast.
+        left_out = {subscriber for publication in publications for subscriber in publication.exclude}
         joined: dict[WireFormat, Any] = {}
         delivered = 0
         for subscription in list(self.subscriptions.values()):
             subscriber = subscription.subscriber
             transport = subscriber.transport
             try:
-                if subscription.next != begin or not for_all or subscriber.behind or transport.close_code is not None:
+                if (
+                    subscription.next != begin
+                    or subscriber.behind
+                    or subscriber in left_out
+                    or transport.close_code is not None
+                ):
                     self.deliver_to(subscription)
                     continue
                 subscription.next = end
@@ -80,7 +86,7 @@ class Topic:
         publications = [
             publication
             for publication in self.pending[subscription.next - self._begin :]
-            if publication.is_for(subscriber)
+            if subscriber not in publication.exclude
         ]
         subscription.next = self.end
         if publications:

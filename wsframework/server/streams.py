@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import ParkingLot
 
-from .wire import RECEIVE_SIZE
+from .wire import RECEIVE_SIZE, SEND_SIZE
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -89,9 +89,10 @@ class StreamWire:
     def send(self, data: bytes | memoryview) -> int:
         if self._writing is not None:
             return 0
-        self._writing = data
+        # Never a whole large message: the connection has to see how far it gets, or the write deadline is blind.
+        self._writing = data if len(data) <= SEND_SIZE else memoryview(data)[:SEND_SIZE]
         self._lot.unpark()
-        return len(data)
+        return len(self._writing)
 
     def ask_to_write(self) -> None:
         self._wanted = True

@@ -7,6 +7,9 @@ from typing import Protocol
 # One read takes at most this much; it bounds how far an inbox overshoots.
 RECEIVE_SIZE = 64 * 1024
 
+# What a wire without a socket buffer of its own takes at a time, and no more than what counts as progress.
+SEND_SIZE = 64 * 1024
+
 
 class Wire(Protocol):
     """Carries bytes for one connection, and calls its ``received(data)`` and ``writable()``. Nothing here waits."""
