@@ -23,11 +23,11 @@ FLOORS: list[set[str]] = [
     {"transport"},
     {"encoding"},
     {"errors"},
-    {"close", "limits", "_version"},
+    {"close", "headers", "limits", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.
-SERVER_KNOWS = {"transport", "errors", "close", "limits"}
+SERVER_KNOWS = {"transport", "errors", "close", "headers", "limits"}
 KNOW_SERVER = {"cli", "testing"}
 
 # The doors: they open on everything, and nothing inside goes through them.

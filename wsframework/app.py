@@ -85,8 +85,8 @@ class App:
     ) -> Callable[[Endpoint], Endpoint]:
         """Serve HTTP at ``path`` with the function below; with ``websocket=True`` the same as `websocket`.
 
-        The function takes Starlette's ``Request`` and returns one of its responses, a string (sent as plain text) or
-        something for JSON.
+        The function takes Starlette's ``Request`` and returns one of its responses, a string (sent as plain text), bytes
+        or something for JSON.
         """
         if websocket:
             return self.websocket(path, name=name)
@@ -198,4 +198,6 @@ def _to_response(result: Any) -> Response:
         return result
     if isinstance(result, str):
         return PlainTextResponse(result)
+    if isinstance(result, bytes):
+        return Response(result, media_type="application/octet-stream")
     return Response(encode_json(result), media_type="application/json")

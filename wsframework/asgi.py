@@ -18,6 +18,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from .close import CloseCode
 from .errors import WebSocketDisconnect, WebSocketStateError
+from .headers import check_accept
 from .limits import Limits
 from .transport import Message, RawHeaders, Transport, WireFormat
 
@@ -52,6 +53,7 @@ class ASGITransport(Transport):
         "_can_respond",
         "_connected",
         "_idle",
+        "_offered",
         "_outbox",
         "_reading",
         "_room",
@@ -64,6 +66,7 @@ class ASGITransport(Transport):
         super().__init__()
         self._asgi_receive = receive
         self._asgi_send = send
+        self._offered: list[str] = scope.get("subprotocols") or []
         self._can_respond = "websocket.http.response" in (scope.get("extensions") or {})
         self._connected = trio.Event()  # the server's connect event was taken; nothing may be sent before it
         self._outbox: deque[ASGIEvent] = deque()
@@ -121,13 +124,15 @@ class ASGITransport(Transport):
     async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
         if self.accepted:
             raise WebSocketStateError("accept was called twice")
+        headers = list(headers)
+        check_accept(self._offered, subprotocol, headers)
         await self._connect()
         if self.close_code is not None:
             await checkpoint()
             raise self.disconnect()
         self.accepted = True
         self.subprotocol = subprotocol
-        await self._pass({"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)})
+        await self._pass({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
         self._check_gone()
 
     async def send(self, message: Message) -> None:

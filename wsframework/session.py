@@ -3,8 +3,9 @@
 What holds, for class and function endpoints alike:
 
 * Everything that the endpoint starts runs in the connection's own nursery, and ends with the connection.
-* When the client leaves, children are cancelled at once. The hook that runs gets a grace and is then cancelled; so
-  does each hook that runs after it, for what the client had sent before it left is still delivered, in order.
+* When the connection ends, children are cancelled at once. The hook that runs gets a grace and is then cancelled; so
+  does each hook that runs after it, for what the client had sent before it left is still delivered, in order. Only a
+  hook that itself closed the connection takes the time it needs.
 * At the end, in this order: subscriptions end, the connection is closed if it is not, ``farewell`` runs. It runs
   exactly once, also after an error and also when we are cancelled, shielded, and for a bounded time.
 * An error of the program closes this connection with 1011 (before accept: HTTP 500), is logged once, and goes no
@@ -53,6 +54,7 @@ class Session:
         self._hooks = trio.CancelScope()
         self._children: set[trio.CancelScope] = set()
         self._nursery: trio.Nursery | None = None
+        self._task: trio.lowlevel.Task | None = None
         self._ended = False
         self._failures: list[Exception] = []
 
@@ -62,6 +64,7 @@ class Session:
             with self._hooks:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
+                    self._task = trio.lowlevel.current_task()
                     self._transport.start(nursery)
                     self._transport.on_end = self._end
                     if self._transport.close_code is not None:
@@ -112,7 +115,13 @@ class Session:
         try:
             await function(*args)
         except* WebSocketDisconnect:
-            pass
+            if self._transport.close_code is None:
+                logger.warning(
+                    "%s: a WebSocketDisconnect ended %s although the client is still there. If it came from sending to "
+                    "another client, catch it where you send, or publish through the hub",
+                    self._where(),
+                    getattr(function, "__name__", function),
+                )
         except* ClientError as group:
             error = _first(group)
             self._transport.cut_off(error.code, error.reason)
@@ -140,7 +149,8 @@ class Session:
         self._ended = True
         for scope in self._children:
             scope.cancel()
-        if not by_us:
+        # A hook that closes the connection itself may finish what it is doing. Whatever else runs then gets the grace.
+        if not by_us or trio.lowlevel.current_task() is not self._task:
             self._renew()
             self._transport.on_late_message = self._renew
 

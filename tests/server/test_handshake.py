@@ -9,10 +9,10 @@ import pytest
 from tests.server.builders import ACCEPT, KEY, handshake, upgrade
 from wsframework import Limits
 from wsframework.errors import RequestError
+from wsframework.headers import check_header
 from wsframework.server.handshake import (
     Handshake,
     accept_key,
-    check_header,
     check_upgrade,
     encode_accept,
     encode_head,

@@ -27,10 +27,11 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..close import CloseCode
 from ..errors import ProtocolError, RequestError, WebSocketStateError
+from ..headers import check_header
 from ..limits import Limits
 from ..transport import BURST, Message, RawHeaders, Transport, WireFormat
 from .frames import Close, FrameReader, Opcode, Ping, encode_close, encode_frame, encode_message
-from .handshake import Handshake, check_header, encode_accept, encode_head, encode_refusal
+from .handshake import Handshake, encode_accept, encode_head, encode_refusal
 from .upkeep import Upkeep
 from .wire import Wire
 
@@ -235,7 +236,7 @@ class Connection(Transport):
         if self._mute:
             await checkpoint()
             raise self.disconnect()
-        answer = encode_accept(self._handshake, subprotocol, headers)
+        answer = encode_accept(self._handshake, subprotocol, list(headers))
         self.accepted = True
         self.subprotocol = subprotocol
         self._write(answer)

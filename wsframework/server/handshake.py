@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidHeader
 from websockets.headers import parse_connection, parse_subprotocol, parse_upgrade
 
 from ..errors import RequestError
+from ..headers import check_accept
 from ..limits import Limits
 
 END_OF_HEAD = b"\r\n\r\n"
@@ -27,9 +28,8 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _LONE_LINE_BREAK = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _FOLD = re.compile(rb"\r\n[ \t]")
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_NEVER_IN_A_VALUE = re.compile(rb"[\r\n\0]")
-Headers = list[tuple[bytes, bytes]]
+HeaderField = tuple[bytes, bytes]
+Headers = list[HeaderField]
 
 
 @attrs.frozen
@@ -184,35 +184,22 @@ def accept_key(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def encode_accept(
-    handshake: Handshake, subprotocol: str | None = None, headers: Iterable[tuple[bytes, bytes]] = ()
-) -> bytes:
+def encode_accept(handshake: Handshake, subprotocol: str | None = None, headers: Sequence[HeaderField] = ()) -> bytes:
     """Build the answer that completes the handshake.
 
     Raises:
-        ValueError: the subprotocol was not offered, or a header has a character that must not travel.
+        TypeError: a header is no pair of bytes.
+        ValueError: the subprotocol was not offered, or a header must not travel.
     """
+    check_accept(handshake.subprotocols, subprotocol, headers)
     fields = [
         (b"Upgrade", b"websocket"),
         (b"Connection", b"Upgrade"),
         (b"Sec-WebSocket-Accept", accept_key(handshake.key)),
     ]
     if subprotocol is not None:
-        if subprotocol not in handshake.subprotocols:
-            offer = ", ".join(handshake.subprotocols) or "none"
-            raise ValueError(f"subprotocol {subprotocol!r} was not offered by the client (it offered: {offer})")
         fields.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
-    for name, value in headers:
-        check_header(name, value)
-        if name.lower() in _OURS_TO_SEND:
-            raise ValueError(f"{name.decode()} is the server's to send; use accept(subprotocol=...) for a subprotocol")
-        fields.append((name, value))
-    return encode_head(101, fields)
-
-
-_OURS_TO_SEND = frozenset(
-    (b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-protocol", b"sec-websocket-extensions")
-)
+    return encode_head(101, [*fields, *headers])
 
 
 def encode_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -236,18 +223,3 @@ def encode_refusal(error: RequestError) -> bytes:
         (b"Connection", b"close"),
     )
     return encode_head(error.status, fields) + body
-
-
-def check_header(name: bytes, value: bytes) -> None:
-    """Refuse a header that would let its value break out of its line.
-
-    Raises:
-        TypeError: name or value are no bytes.
-        ValueError: the name is no token, or the value holds CR, LF or NUL.
-    """
-    if not isinstance(name, bytes) or not isinstance(value, bytes):
-        raise TypeError(f"headers are pairs of bytes such as (b'x-room', b'1'), not ({name!r}, {value!r})")
-    if not _TOKEN.match(name):
-        raise ValueError(f"{name!r} is no header name")
-    if _NEVER_IN_A_VALUE.search(value):
-        raise ValueError(f"the value of header {name.decode()} holds CR, LF or NUL, which must not travel")

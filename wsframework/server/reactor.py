@@ -94,14 +94,20 @@ class SocketWire:
                 self._connection.writable()
             if mask & ~_WRITE and self.fd >= 0:
                 if self._held:
-                    # Level-triggered, and we cannot read it away: leave the set until there is room.
-                    self._detach()
+                    self._ignore(mask)
                     self._connection.hung_up()
                 else:
                     self._receive()
         except Exception:
             logger.exception("a connection failed inside the server; it was closed, the others go on")
             self._connection.abandon()
+
+    def _ignore(self, mask: int) -> None:
+        """Hear no more of a hang-up, which is level-triggered, and which we cannot read away before there is room."""
+        if mask & (select.EPOLLHUP | select.EPOLLERR):
+            self._detach()  # these are told whether one asks for them or not
+        else:
+            self._set_mask(self._mask & ~_READ)  # the client has ended its own side only, and still takes bytes
 
     def _receive(self) -> None:
         try:
