@@ -85,8 +85,8 @@ class App:
     ) -> Callable[[Endpoint], Endpoint]:
         """Serve HTTP at ``path`` with the function below; with ``websocket=True`` the same as `websocket`.
 
-        The function takes Starlette's ``Request`` and returns one of its responses, a string (sent as plain text), bytes
-        or something for JSON.
+        The function takes Starlette's ``Request`` and returns one of its responses, or a string (sent as plain text),
+        bytes, or anything else that can be JSON.
         """
         if websocket:
             return self.websocket(path, name=name)

@@ -33,7 +33,7 @@ class Limits:
     """Bytes that wait likewise; one message more may be on its way when the bound is met."""
 
     write_timeout: float = 10.0
-    """How long a client may take no bytes while some are waiting for it; then the connection is cut."""
+    """How long a client may take less than 64 KiB, or all of it, of what waits for it; then the connection is cut."""
     close_timeout: float = 5.0
     """How long the other side has to answer our close frame."""
     ping_interval: float | None = 20.0

@@ -69,7 +69,7 @@ class Session:
                     self._transport.on_end = self._end
                     if self._transport.close_code is not None:
                         self._end(False)
-                    await self.contain(main)
+                    await self.contain(self._run_main, main)
                     self._check_answered()
                     self._close(CloseCode.NORMAL_CLOSURE)
                     nursery.cancel_scope.cancel()
@@ -115,18 +115,23 @@ class Session:
         try:
             await function(*args)
         except* WebSocketDisconnect:
-            if self._transport.close_code is None:
-                logger.warning(
-                    "%s: a WebSocketDisconnect ended %s although the client is still there. If it came from sending to "
-                    "another client, catch it where you send, or publish through the hub",
-                    self._where(),
-                    getattr(function, "__name__", function),
-                )
+            pass
         except* ClientError as group:
             error = _first(group)
             self._transport.cut_off(error.code, error.reason)
         except* Exception as group:
             self._fail(_unwrap(group))
+
+    async def _run_main(self, main: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await main()
+        except* WebSocketDisconnect:
+            if self._transport.close_code is None:
+                logger.warning(
+                    "%s: ended by a WebSocketDisconnect although its own client is still there. If that came from "
+                    "sending to another client, catch it where you send, or publish through the hub",
+                    self._where(),
+                )
 
     def _fail(self, error: Exception) -> None:
         self._failures.append(error)

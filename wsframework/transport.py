@@ -151,11 +151,7 @@ class Transport(ABC):
                 raise self.disconnect()
             if not self.accepted:
                 raise WebSocketStateError("receive before accept: call `await websocket.accept()` first")
-            if self._receiver is not None:
-                raise trio.BusyResourceError("another task is already receiving from this WebSocket")
-            self._burst = BURST  # waiting lets other tasks run
-            self._receiver = current_task()
-            await wait_task_rescheduled(self._stop_receiving)
+            await self._wait_for_news()
         message = self._inbox.popleft()
         if self._held:
             self._make_room()
@@ -244,6 +240,14 @@ class Transport(ABC):
         if on_end is not None:
             on_end(by_us)
 
+    async def _wait_for_news(self) -> None:
+        """Wait for a message, an end, or the handshake's completion."""
+        if self._receiver is not None:
+            raise trio.BusyResourceError("another task is already receiving from this WebSocket")
+        self._burst = BURST  # waiting lets other tasks run
+        self._receiver = current_task()
+        await wait_task_rescheduled(self._stop_receiving)
+
     def _wake_receiver(self) -> None:
         task, self._receiver = self._receiver, None
         if task is not None:
@@ -286,6 +290,8 @@ class Transport(ABC):
             await checkpoint()
             return {"type": "websocket.connect"}
         try:
+            while not self.accepted and self.close_code is None:
+                await self._wait_for_news()
             message = await self.receive()
         except WebSocketDisconnect as end:
             return {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}

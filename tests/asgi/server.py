@@ -24,7 +24,7 @@ class ASGIServer:
             "path": "/",
             "query_string": b"",
             "headers": [],
-            "subprotocols": [],
+            "subprotocols": ["v1"],
         }
         if can_respond:
             self.scope["extensions"] = {"websocket.http.response": {}}

@@ -33,6 +33,51 @@ async def test_a_child_runs_beside_the_hooks(autojump_clock: MockClock) -> None:
         assert await client.receive() == "tick"
 
 
+async def test_a_child_closes_the_connection_while_a_hook_hangs(autojump_clock: MockClock) -> None:
+    """The hook did not ask for the end, so it gets its grace, as when the client leaves."""
+    events: list[object] = []
+
+    class Guarded(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            await websocket.accept()
+            self.start_soon(self.guard)
+
+        async def guard(self) -> None:
+            await trio.sleep(5)
+            await self.websocket.close(4001, "time is up")
+
+        async def on_receive(self, websocket: WebSocket, data: str) -> None:
+            try:
+                await trio.sleep(3600)
+            finally:
+                events.append(trio.current_time() - began)
+
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            events.append(close_code)
+
+    began = trio.current_time()
+    async with connect(Guarded, deadline=10) as client:
+        await client.send("hello")
+        assert (await client.wait_closed()).code == 4001
+    assert events == [pytest.approx(6), 4001]
+
+
+async def test_a_hook_that_closes_may_finish(autojump_clock: MockClock) -> None:
+    """Who closes the connection knows that it ends, and takes the time it needs."""
+    events: list[str] = []
+
+    class Thorough(WebSocketEndpoint):
+        async def on_receive(self, websocket: WebSocket, data: str) -> None:
+            await websocket.close()
+            await trio.sleep(30)
+            events.append("tidied up")
+
+    async with connect(Thorough) as client:
+        await client.send("hello")
+        await client.wait_closed()
+    assert events == ["tidied up"]
+
+
 async def test_a_child_that_returns(autojump_clock: MockClock) -> None:
     """A child that is done ends nothing but itself; the same holds for one whose nursery it was not started in."""
 

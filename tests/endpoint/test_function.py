@@ -11,6 +11,29 @@ from wsframework import App, Hub, WebSocket
 from wsframework.testing import Client, HandshakeRefused, connect
 
 
+async def test_the_disconnect_of_another_client(caplog: pytest.LogCaptureFixture, autojump_clock: MockClock) -> None:
+    """A disconnect that came from somebody else's WebSocket ends the endpoint too, and the log says what to do."""
+    there: list[WebSocket] = []
+    app = App()
+
+    @app.websocket("/")
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+        there.append(websocket)
+        async for text in websocket.iter_text():
+            for other in there:
+                await other.send_text(text)
+
+    async with connect(app) as client:
+        async with connect(app):
+            pass
+        await client.send("hello")
+        assert await client.receive() == "hello"
+        assert (await client.wait_closed()).code == 1000
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "publish through the hub" in caplog.text
+
+
 async def say_goodbye(client: Client) -> None:
     await client.close(4000, "off")
 

@@ -144,7 +144,8 @@ class History:
             cut_off = self.members[client].websocket.close_code == CloseCode.TRY_AGAIN_LATER
             if client in self.vanished or cut_off:
                 self.check_beginning(received, self.expected[client])
-                assert not self.refused[client] & set(received)
+                # Of what was on its way to one who vanished, nobody can know whether it arrived.
+                assert client in self.vanished or not self.refused[client] & set(received)
             else:
                 assert not self.refused[client]
                 self.check_places(received, self.expected[client])

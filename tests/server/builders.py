@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 import attrs
+from websockets.frames import Frame
+from websockets.streams import StreamReader
 
 from wsframework import Limits
 from wsframework.server.connection import Connection
@@ -22,7 +24,9 @@ def mask_payload(payload: bytes, mask: bytes = MASK) -> bytes:
     return bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
 
 
-def client_frame(opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0, mask: bytes = MASK) -> bytes:
+def client_frame(
+    opcode: int, payload: bytes = b"", *, fin: bool = True, reserved: int = 0, mask: bytes = MASK
+) -> bytes:
     """A frame as a client sends it."""
     return client_header(opcode, len(payload), fin=fin, reserved=reserved, mask=mask) + mask_payload(payload, mask)
 
@@ -192,6 +196,22 @@ async def connected(upkeep: Upkeep | None = None, limits: Limits | None = None) 
     await client.connection.accept()
     client.gets()
     return client
+
+
+def read_frames(data: bytes) -> list[Frame]:
+    """The frames in what a server sent, as the `websockets` library reads them. The last one may be cut off."""
+    stream = StreamReader()
+    stream.feed_data(data)
+    frames = []
+    while stream.buffer:
+        parser: Generator[None, None, Frame] = Frame.parse(stream.read_exact, mask=False)
+        try:
+            next(parser)
+        except StopIteration as stop:
+            frames.append(stop.value)
+        else:
+            break
+    return frames
 
 
 def splits(data: bytes, cuts: Iterable[int]) -> list[bytes]:

@@ -76,9 +76,7 @@ async def test_accept_twice() -> None:
         pytest.param(None, [(b"Upgrade", b"h2c")], "the server's to send", id="ours"),
     ],
 )
-async def test_accept_with_a_mistake(
-    subprotocol: str | None, headers: list[tuple[bytes, bytes]], words: str
-) -> None:
+async def test_accept_with_a_mistake(subprotocol: str | None, headers: list[tuple[bytes, bytes]], words: str) -> None:
     """The application is told, nothing has been sent, and it can accept rightly."""
     client = arrive()
     with pytest.raises(ValueError, match=words):

@@ -5,7 +5,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.server.builders import Client, arrive, client_frame, client_text, connected, server_close, server_frame, server_text
+from tests.server.builders import (
+    Client,
+    arrive,
+    client_frame,
+    client_text,
+    connected,
+    server_close,
+    server_frame,
+    server_text,
+)
 from wsframework import CloseCode, Limits, WebSocketDisconnect
 from wsframework.server.frames import Opcode
 from wsframework.server.upkeep import Upkeep
@@ -36,7 +45,9 @@ async def until(time: float) -> None:
 # Writing
 
 
-async def test_f23_a_client_that_takes_nothing(client: Client, nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_f23_a_client_that_takes_nothing(
+    client: Client, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     """It is cut off after the write timeout, and the send that waited for it is told why."""
     client.stops_reading()
     start = trio.current_time()

@@ -1,16 +1,13 @@
 """Properties of frames: how bytes are cut does not matter, and the `websockets` library reads and writes the same."""
 
-from collections.abc import Generator
-
 import hypothesis
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, given
 from websockets.frames import Close as ForeignClose
 from websockets.frames import Frame
 from websockets.frames import Opcode as ForeignOpcode
-from websockets.streams import StreamReader
 
-from tests.server.builders import client_frame, splits
+from tests.server.builders import client_frame, read_frames, splits
 from wsframework.close import may_travel
 from wsframework.errors import ProtocolError
 from wsframework.server.frames import (
@@ -57,8 +54,12 @@ def messages(draw: st.DrawFn) -> tuple[bytes, list[Event]]:
     return data, [*events, message]
 
 
-pings = st.builds(lambda payload, mask: (client_frame(Opcode.PING, payload, mask=mask), [Ping(payload)]), short_payloads, masks)
-pongs = st.builds(lambda payload, mask: (client_frame(Opcode.PONG, payload, mask=mask), [Pong(payload)]), short_payloads, masks)
+pings = st.builds(
+    lambda payload, mask: (client_frame(Opcode.PING, payload, mask=mask), [Ping(payload)]), short_payloads, masks
+)
+pongs = st.builds(
+    lambda payload, mask: (client_frame(Opcode.PONG, payload, mask=mask), [Pong(payload)]), short_payloads, masks
+)
 
 
 @st.composite
@@ -113,22 +114,6 @@ def test_damage_is_read_the_same_however_it_is_cut(data: bytes, cuts: list[int])
 # The `websockets` library as an independent reader and writer
 
 
-def parse_foreign(data: bytes) -> list[Frame]:
-    """The frames in what a server sent, as `websockets` reads them."""
-    stream = StreamReader()
-    stream.feed_data(data)
-    frames = []
-    while stream.buffer:
-        parser: Generator[None, None, Frame] = Frame.parse(stream.read_exact, mask=False)
-        try:
-            next(parser)
-        except StopIteration as stop:
-            frames.append(stop.value)
-        else:
-            raise AssertionError("half a frame")
-    return frames
-
-
 @settings
 @given(st.sampled_from(list(Opcode)), payloads | st.sampled_from([bytes(0xFFFF), bytes(0x10000)]))
 def test_we_write_frames_as_websockets_does(opcode: Opcode, payload: bytes) -> None:
@@ -142,7 +127,7 @@ def test_we_write_frames_as_websockets_does(opcode: Opcode, payload: bytes) -> N
 @given(st.lists(texts | payloads, max_size=5), codes, reasons)
 def test_websockets_reads_what_we_write(sent: list[str | bytes], code: int, reason: str) -> None:
     """A stream of our messages and our close frame is read as what it says."""
-    *received, last = parse_foreign(b"".join(map(encode_message, sent)) + encode_close(code, reason))
+    *received, last = read_frames(b"".join(map(encode_message, sent)) + encode_close(code, reason))
     assert [frame.data.decode() if frame.opcode == ForeignOpcode.TEXT else frame.data for frame in received] == sent
     assert last.opcode == ForeignOpcode.CLOSE
     assert ForeignClose.parse(bytes(last.data)) == ForeignClose(code, reason)

@@ -55,7 +55,9 @@ def test_h25_the_end_is_looked_for_only_in_what_is_new() -> None:
 
 def test_an_upgrade() -> None:
     """Method, target, fields and subprotocols are there to be read."""
-    found = judge(upgrade(b"Sec-WebSocket-Protocol: chat, superchat", b"X-Room: 7", target=b"/caf%C3%A9/a%2Fb?q=1&q=%32"))
+    found = judge(
+        upgrade(b"Sec-WebSocket-Protocol: chat, superchat", b"X-Room: 7", target=b"/caf%C3%A9/a%2Fb?q=1&q=%32")
+    )
     assert found.key == KEY
     assert found.path == "/café/a/b"
     assert found.raw_path == b"/caf%C3%A9/a%2Fb"
@@ -268,7 +270,9 @@ def test_h36_a_subprotocol_that_was_not_offered(offer: tuple[bytes, ...], words:
 
 
 @pytest.mark.parametrize("value", [b"a\r\nX-Evil: 1", b"a\n", b"\ra", b"\0"])
-@pytest.mark.parametrize("encode", [lambda pair: encode_accept(handshake(), None, [pair]), lambda pair: check_header(*pair)])
+@pytest.mark.parametrize(
+    "encode", [lambda pair: encode_accept(handshake(), None, [pair]), lambda pair: check_header(*pair)]
+)
 def test_h35_a_value_that_would_break_out(value: bytes, encode: object) -> None:
     """CR, LF and NUL in a header value are a ValueError, before a byte is built."""
     with pytest.raises(ValueError, match="header X-A holds CR, LF or NUL"):

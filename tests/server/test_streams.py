@@ -71,9 +71,7 @@ async def serve(nursery: trio.Nursery, upkeep: Upkeep) -> AsyncIterator[Serve]:
     """Serve a connection over our end of a stream; at the end of the test it is let go."""
     servers: list[Server] = []
 
-    async def serve(
-        stream: trio.abc.Stream, limits: Limits = LIMITS, kind: type[Connection] = Connection
-    ) -> Server:
+    async def serve(stream: trio.abc.Stream, limits: Limits = LIMITS, kind: type[Connection] = Connection) -> Server:
         server = Server(stream, upkeep, limits, kind)
         servers.append(server)
         await nursery.start(server.run)

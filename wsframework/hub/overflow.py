@@ -9,7 +9,7 @@ class Overflow(Enum):
     """The choice for a message that does not fit any more into the mailbox of a client that is behind."""
 
     DISCONNECT = "disconnect"
-    """Close that client with 1013 (try again later): it reconnects and starts afresh. Nothing is lost in between."""
+    """Close that client with 1013 (try again later): it reconnects and starts afresh. What waited is discarded."""
     DROP_OLDEST = "drop_oldest"
     """Make room by dropping what has waited longest: for state where the newest counts."""
     DROP_NEWEST = "drop_newest"

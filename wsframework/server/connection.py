@@ -236,10 +236,11 @@ class Connection(Transport):
         if self._mute:
             await checkpoint()
             raise self.disconnect()
-        answer = encode_accept(self._handshake, subprotocol, list(headers))
+        answer = encode_accept(self._handshake, subprotocol, headers)
         self.accepted = True
         self.subprotocol = subprotocol
         self._write(answer)
+        self._wake_receiver()
         self._read_on()
         early, self._early = bytes(self._early), bytearray()
         if early:

@@ -184,13 +184,14 @@ def accept_key(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def encode_accept(handshake: Handshake, subprotocol: str | None = None, headers: Sequence[HeaderField] = ()) -> bytes:
+def encode_accept(handshake: Handshake, subprotocol: str | None = None, headers: Iterable[HeaderField] = ()) -> bytes:
     """Build the answer that completes the handshake.
 
     Raises:
         TypeError: a header is no pair of bytes.
         ValueError: the subprotocol was not offered, or a header must not travel.
     """
+    headers = list(headers)
     check_accept(handshake.subprotocols, subprotocol, headers)
     fields = [
         (b"Upgrade", b"websocket"),
