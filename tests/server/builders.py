@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from itertools import pairwise
 
 import attrs
 from websockets.frames import Frame
@@ -217,4 +218,4 @@ def read_frames(data: bytes) -> list[Frame]:
 def splits(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """The same bytes in pieces, cut at these places."""
     places = [0, *sorted(cuts), len(data)]
-    return [data[begin:end] for begin, end in zip(places, places[1:], strict=False) if begin < end]
+    return [data[begin:end] for begin, end in pairwise(places) if begin < end]

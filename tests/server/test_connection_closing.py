@@ -55,7 +55,7 @@ def listen_for_end(client: Client) -> list[bool]:
     ],
 )
 async def test_the_client_closes(frame: bytes, code: int, reason: str, answer: bytes) -> None:
-    """It is answered with its code and reason at once, then our direction is ended, and the socket let go when the client is."""
+    """It is answered with its code and reason at once; our direction is ended; the socket is let go with the client."""
     client = await connected()
     told = listen_for_end(client)
     client.sends(frame)

@@ -202,7 +202,7 @@ async def test_a_client_that_is_held_is_not_blamed(upkeep: Upkeep, autojump_cloc
     assert not client.wire.held
     # From here on it is asked again, and has the whole time to answer.
     asked = trio.current_time()
-    while not client.gets():
+    while not client.gets():  # noqa: ASYNC110 - the fake wire tells nobody
         await trio.sleep(0.5)
     assert trio.current_time() <= asked + 2 * 20
     await trio.sleep(14)
