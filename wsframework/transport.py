@@ -62,8 +62,8 @@ class Mailbox(Protocol):
     def catch_up(self) -> bool:
         """Offer what was published so far. False: some of it waits, and a direct message must line up behind it."""
 
-    def line_up(self, encoded: Any) -> Ticket:
-        """Send this when everything that waits now has been offered."""
+    def line_up(self, encoded: Any) -> Ticket | None:
+        """Send this when everything that waits now has been offered. None: too many are in line already."""
 
     def empty(self) -> None:
         """Offer all that waits, whether the client keeps up or not: the connection is about to end."""
@@ -199,6 +199,11 @@ class Transport(ABC):
     def behind(self) -> bool:
         """Something waits for the client to take it."""
 
+    @property
+    @abstractmethod
+    def crowded(self) -> bool:
+        """So much waits that no message should be queued before some of it has been taken."""
+
     def cut_off(self, code: int, reason: str = "") -> None:
         """End the connection although nobody in the endpoint asked for it. Does nothing after the end."""
         self._close(code, reason, by_us=False)
@@ -268,6 +273,33 @@ class Transport(ABC):
         else:
             self._burst = BURST
             await checkpoint()
+
+    async def _wait_for_turn(self, encoded: Any) -> bool:
+        """Wait until a direct message may be queued: behind what was published before it, and while few are waiting.
+
+        Without this bound, sends that are cancelled one after the other would pile up what they leave behind.
+
+        Returns:
+            True when the message has gone by now, in line behind publications.
+
+        Raises:
+            WebSocketDisconnect: nothing can be sent any more.
+        """
+        if self._senders is None:
+            self._senders = ParkingLot()
+        while True:
+            caught_up = self.mailbox is None or self.mailbox.catch_up()
+            if self._mute:
+                await checkpoint()
+                raise self.disconnect()
+            if caught_up and not self.crowded:
+                return False
+            if self.mailbox is not None and not caught_up:
+                ticket = self.mailbox.line_up(encoded)
+                if ticket is not None:
+                    await self._wait_until_taken(ticket)
+                    return True
+            await self._senders.park()
 
     async def _wait_until_taken(self, ticket: Ticket | None = None) -> None:
         """Wait until the client has taken what was sent so far; raise WebSocketDisconnect if it never will."""

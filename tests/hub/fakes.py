@@ -64,6 +64,10 @@ class FakeClient(Transport):
     def behind(self) -> bool:
         return self.room <= 0
 
+    @property
+    def crowded(self) -> bool:
+        return False
+
     def offer(self, encoded: list[Message]) -> bool:
         if not self._mute:
             self.writes.append(encoded)

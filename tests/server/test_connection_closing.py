@@ -392,6 +392,15 @@ async def test_finish() -> None:
     assert await receive_end(client) == (1001, "restart")
 
 
+async def test_finish_behind_the_clients_close_frame() -> None:
+    """What the client had sent before is not kept for anybody either."""
+    client = await connected()
+    client.sends(client_text("unread"), client_close(4000))
+    client.connection.finish(CloseCode.NORMAL_CLOSURE)
+    assert client.gets() == server_close(4000)
+    assert await receive_end(client) == (4000, "")
+
+
 async def test_finish_after_the_end() -> None:
     """There is nothing to do."""
     client = await connected()

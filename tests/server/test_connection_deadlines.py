@@ -101,6 +101,18 @@ async def test_x9_too_small_progress_does_not(client: Client, autojump_clock: Mo
     assert client.connection.gone
 
 
+async def test_old_progress_does_not_count(client: Client, autojump_clock: MockClock) -> None:
+    """What was taken before the client fell behind again is no progress now."""
+    client.falls_behind(b"x" * 60 * KIB)
+    await trio.sleep(1)
+    client.takes()
+    client.falls_behind(b"x" * 1000 * KIB)
+    await trio.sleep(9)
+    client.takes(5 * KIB)
+    await until(trio.current_time() + 1)
+    assert client.connection.gone
+
+
 async def test_progress_over_many_messages(client: Client, autojump_clock: MockClock) -> None:
     """It is bytes that count, not messages."""
     client.falls_behind(b"x" * 32 * KIB)

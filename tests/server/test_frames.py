@@ -60,6 +60,24 @@ def test_a_mask_of_zeros() -> None:
     assert read(client_frame(Opcode.TEXT, b"plain", mask=bytes(4))) == ["plain"]
 
 
+LOOKS_LIKE_A_FRAME = client_frame(Opcode.TEXT, b"no", mask=bytes(4))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(client_frame(Opcode.BINARY, LOOKS_LIKE_A_FRAME, mask=bytes(4)), id="payload"),
+        pytest.param(client_frame(Opcode.PING, LOOKS_LIKE_A_FRAME, mask=bytes(4)), id="control-payload"),
+        pytest.param(client_frame(Opcode.TEXT, b"x", mask=b"\x80abc"), id="header"),
+    ],
+)
+def test_a_read_that_looks_like_a_frame(data: bytes) -> None:
+    """What continues a frame is no frame of its own, though byte for byte it could be one."""
+    for cut in range(1, len(data)):
+        reader = FrameReader(MIB)
+        assert reader.feed(data[:cut]) + reader.feed(data[cut:]) == read(data)
+
+
 def test_several_frames_in_one_read() -> None:
     """Frames that come together are told apart, in order."""
     data = client_text("one") + client_frame(Opcode.PING, b"p") + client_frame(Opcode.BINARY, b"two") + client_text("")

@@ -120,7 +120,7 @@ async def test_a_wish_during_a_sweep(upkeep: Upkeep, autojump_clock: MockClock) 
 
     charge = FakeCharge(again)
     upkeep.watch(charge, 9)
-    await trio.sleep(12)
+    await trio.sleep(11.5)
     assert charge.swept == [9, 11]
     assert other.swept == [10]
 

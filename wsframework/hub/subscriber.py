@@ -26,6 +26,9 @@ from .publication import Publication, join
 # What a client that catches up is offered in one write, in bytes.
 _CATCH_UP = 64 * 1024
 
+# Direct messages that may be in line for one client.
+_IN_LINE = 64
+
 
 @attrs.define
 class Counters:
@@ -183,8 +186,10 @@ class Subscriber:
                 subscription.catch_up()
         return not (self.behind and (self.waiting or self._direct))
 
-    def line_up(self, encoded: Any) -> Ticket:
-        """Send a direct message behind all publications that wait now."""
+    def line_up(self, encoded: Any) -> Ticket | None:
+        """Send a direct message behind all publications that wait now, unless too many are in line."""
+        if len(self._direct) >= _IN_LINE:
+            return None
         ticket = Ticket()
         self._direct.append((self._put, encoded, ticket))
         return ticket

@@ -262,12 +262,10 @@ class Connection(Transport):
         if not self.accepted:
             raise WebSocketStateError("send before accept: call `await websocket.accept()` first")
         frame = encode_message(message)
-        if self.mailbox is not None and not self.mailbox.catch_up():
-            await self._wait_until_taken(self.mailbox.line_up(frame))
+        caught_up = self.mailbox is None or self.mailbox.catch_up()
+        # Muted: catching up was what made the client too slow, or showed that it is gone.
+        if (not caught_up or self._mute or self._backlog) and await self._wait_for_turn(frame):
             return
-        if self._mute:  # catching up was what made the client too slow, or showed that it is gone
-            await checkpoint()
-            raise self.disconnect()
         outgoing = self._outgoing
         if not self._inbox and not outgoing:
             self._write(frame)
@@ -310,6 +308,10 @@ class Connection(Transport):
     @property
     def behind(self) -> bool:
         return bool(self._backlog)
+
+    @property
+    def crowded(self) -> bool:
+        return len(self._backlog) >= _GATHER
 
     def offer(self, encoded: bytes) -> bool:
         if self._mute:

@@ -33,7 +33,7 @@ from .reactor import Reactor, SocketWire
 from .scope import AF_UNIX, Peers, make_scope
 from .streams import StreamWire, end_sending
 from .upkeep import Upkeep
-from .wire import RECEIVE_SIZE
+from .wire import RECEIVE_SIZE, SEND_SIZE
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
@@ -151,7 +151,9 @@ class Server:
         else:
             await self.handle_stream(secure, peers)
 
-    async def handle_stream(self, stream: Any, peers: Peers, report: ReportError | None = None) -> None:
+    async def handle_stream(
+        self, stream: Any, peers: Peers, report: ReportError | None = None, *, buffer: int = SEND_SIZE
+    ) -> None:
         """Serve a connection over a trio stream, from its request head on. Owns the stream.
 
         ``report``, if given, is told of errors of the application besides the log.
@@ -176,7 +178,7 @@ class Server:
         elif arrival.handshake is None:
             await self._http.serve(stream, arrival.data)
         else:
-            wire = StreamWire(stream)
+            wire = StreamWire(stream, buffer)
             connection = self._connect(wire, arrival.handshake, arrival.data)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wire.run, connection)

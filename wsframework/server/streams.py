@@ -20,11 +20,18 @@ logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
 class StreamWire:
-    """A trio stream that looks like a socket which takes one write at a time. It owns the stream."""
+    """A trio stream that looks like a socket with a send buffer. It owns the stream.
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    Args:
+        stream: the stream.
+        buffer: bytes that may be on their way before the connection counts as behind. One write may be, in any case.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, buffer: int = SEND_SIZE) -> None:
         self._stream = stream
-        self._writing: bytes | memoryview | None = None  # what the stream is sending right now
+        self._limit = buffer
+        self._buffer: list[bytes | memoryview] = []
+        self._on_their_way = 0  # bytes in the buffer, and in the stream's hands
         self._wanted = False  # the connection has more
         self._shut = False
         self._held = False
@@ -61,13 +68,15 @@ class StreamWire:
 
     async def _write(self) -> None:
         while True:
-            while self._writing is not None:
+            while self._buffer:
+                data = b"".join(self._buffer)
+                self._buffer.clear()
                 try:
-                    await self._stream.send_all(self._writing)
+                    await self._stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self._connection.received(b"")
                     return
-                self._writing = None
+                self._on_their_way -= len(data)
                 if self._wanted:
                     self._wanted = False
                     self._connection.writable()
@@ -87,12 +96,15 @@ class StreamWire:
         self._connection.received(b"")
 
     def send(self, data: bytes | memoryview) -> int:
-        if self._writing is not None:
+        # Never more than this: the connection has to see how far it gets, or the write deadline is blind.
+        room = self._limit - self._on_their_way if self._on_their_way else SEND_SIZE
+        if room <= 0:
             return 0
-        # Never a whole large message: the connection has to see how far it gets, or the write deadline is blind.
-        self._writing = data if len(data) <= SEND_SIZE else memoryview(data)[:SEND_SIZE]
+        piece = data if len(data) <= room else memoryview(data)[:room]
+        self._buffer.append(piece)
+        self._on_their_way += len(piece)
         self._lot.unpark()
-        return len(self._writing)
+        return len(piece)
 
     def ask_to_write(self) -> None:
         self._wanted = True

@@ -39,7 +39,8 @@ class Service:
     async def run(self, server: Server, stream: trio.abc.Stream) -> None:
         try:
             with self._scope:
-                await server.handle_stream(stream, _PEERS, self.errors.append)
+                # No buffer besides the window, so that a test says how much may be on its way.
+                await server.handle_stream(stream, _PEERS, self.errors.append, buffer=0)
         except* trio.Cancelled:
             raise
         except* BaseException as group:  # pytest.fail in a hook is no Exception, but this test's business only
