@@ -150,12 +150,14 @@ async def test_cancelled_direct_messages_do_not_pile_up(room: Room, autojump_clo
     """A loop of sends that are given up leaves a bounded number of messages in line, in order."""
     async with room.join("news", window=NARROW) as ada:
         await ada.freeze()
-        room.publish("news", "1")
+        for publication in ("1", "2"):
+            room.publish("news", publication)
+            await wait_all_tasks_blocked()
         for number in range(200):
             with trio.move_on_after(0.01):
                 await ada.websocket.send_text(f"direct {number}")
         ada.client.resume()
-        assert await ada.receive_rest() == [FROZEN, "1", *(f"direct {number}" for number in range(64))]
+        assert await ada.receive_rest() == [FROZEN, "1", "2", *(f"direct {number}" for number in range(64))]
 
 
 async def test_a_direct_message_of_a_client_that_is_cut_off_raises(
