@@ -41,7 +41,7 @@ def main() -> None:
         run([newer_python(), str(ROOT / "start.py"), *sys.argv[1:]])
     name, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if name not in COMMANDS:
-        sys.exit(__doc__)
+        sys.exit(f"There is no command {name!r}.\n\n{__doc__}" if name else __doc__)
     extra, command = COMMANDS[name]
     os.chdir(str(ROOT))
     try:

@@ -131,8 +131,8 @@ def test_names() -> None:
     ("endpoint", "words"),
     [
         (StarletteEndpoint, "WebSocketEndpoint for '/x' is no WebSocketEndpoint"),
-        (int, "int for '/x' is no WebSocketEndpoint; derive it from that"),
-        (lambda websocket: None, "is a WebSocketEndpoint or an async function, not <function"),
+        (int, "int for '/x' is no WebSocketEndpoint; derive it from wsframework's"),
+        (lambda websocket: None, "<lambda> for '/x' must be async: write `async def <lambda>`"),
         (Where({"type": "websocket"}, None, None), "is a WebSocketEndpoint or an async function"),  # type: ignore[arg-type]
         ("where", "is a WebSocketEndpoint or an async function, not 'where'"),
         (None, "is a WebSocketEndpoint or an async function, not None"),

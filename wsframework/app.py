@@ -73,6 +73,7 @@ class App:
 
     def websocket(self, path: str, *, name: str | None = None) -> Callable[[Endpoint], Endpoint]:
         """Serve WebSockets at ``path`` with the class or the function below."""
+        _check_path(path, "websocket")
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self.add_route(WebSocketRoute(path, endpoint, name=name))
@@ -88,6 +89,7 @@ class App:
         The function takes Starlette's ``Request`` and returns one of its responses, or a string (sent as plain text),
         bytes, or anything else that can be JSON.
         """
+        _check_path(path, "route")
         if websocket:
             return self.websocket(path, name=name)
 
@@ -147,6 +149,11 @@ def _unpack(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def _check_path(path: Any, decorator: str) -> None:
+    if not isinstance(path, str):
+        raise TypeError(f'the path is missing: write @app.{decorator}("/path"), not @app.{decorator}')
 
 
 @asynccontextmanager

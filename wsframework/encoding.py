@@ -58,6 +58,8 @@ def expect_bytes(message: Message) -> bytes:
 def _make_json_decoder(type_: Any) -> Decoder:
     try:
         decode = msgspec.json.Decoder(type_).decode
+        if isinstance(msgspec.inspect.type_info(type_), msgspec.inspect.CustomType):
+            raise TypeError("msgspec does not know this kind of class; use a Struct, a dataclass or an attrs class")
     except TypeError as error:
         raise TypeError(
             f"encoding = {type_!r} cannot be decoded: {error}. "

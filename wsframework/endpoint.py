@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, ClassVar
 
@@ -42,6 +44,7 @@ class WebSocketEndpoint:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        _check_hooks(cls)
         try:
             cls._decode = staticmethod(make_decoder(cls.encoding))
         except TypeError as error:
@@ -144,3 +147,18 @@ class WebSocketEndpoint:
 
     async def _say_goodbye(self, close_code: int) -> None:
         await self.on_disconnect(self.websocket, close_code)
+
+
+_HOOKS = ("on_connect", "on_receive", "on_disconnect")
+
+
+def _check_hooks(cls: type[WebSocketEndpoint]) -> None:
+    """Find, when the class is written, the mistakes that would only show when a client comes."""
+    for name in _HOOKS:
+        if not inspect.iscoroutinefunction(getattr(cls, name)):
+            raise TypeError(f"{cls.__name__}.{name} must be async: write `async def {name}`")
+    for name in vars(cls):
+        if name.startswith("on_") and name not in _HOOKS:
+            meant = difflib.get_close_matches(name, _HOOKS, n=1, cutoff=0.85)
+            if meant:
+                raise TypeError(f"{cls.__name__}.{name} is no hook; did you mean {meant[0]}?")

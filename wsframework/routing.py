@@ -37,10 +37,16 @@ class WebSocketRoute(routing.WebSocketRoute):
         super().__init__(path, endpoint, name=name)
         if inspect.isclass(endpoint):
             if not issubclass(endpoint, WebSocketEndpoint):
-                raise TypeError(f"{endpoint.__name__} for {path!r} is no WebSocketEndpoint; derive it from that")
+                raise TypeError(
+                    f"{endpoint.__name__} for {path!r} is no WebSocketEndpoint; derive it from wsframework's"
+                )
         elif inspect.iscoroutinefunction(endpoint):
             self.app: ASGIApp = FunctionEndpoint(endpoint)
         else:
+            if inspect.isfunction(endpoint):
+                raise TypeError(
+                    f"{endpoint.__name__} for {path!r} must be async: write `async def {endpoint.__name__}`"
+                )
             raise TypeError(f"the endpoint for {path!r} is a WebSocketEndpoint or an async function, not {endpoint!r}")
 
 

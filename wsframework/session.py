@@ -174,15 +174,25 @@ class Session:
         code = self._transport.close_code
         assert code is not None
         with trio.move_on_after(self._farewell_timeout, shield=True) as scope:
-            await self.contain(farewell, code)
+            await self.contain(self._run_farewell, farewell, code)
         if scope.cancelled_caught:
             logger.warning(
                 "%s: on_disconnect was cancelled after %g s, it must be quicker", self._where(), self._farewell_timeout
             )
 
+    async def _run_farewell(self, farewell: Callable[[int], Awaitable[None]], code: int) -> None:
+        try:
+            await farewell(code)
+        except* WebSocketDisconnect:
+            logger.warning(
+                "%s: on_disconnect stopped where it sent or received, because its connection has ended; what stands "
+                "behind that did not run. To tell others, publish through the hub",
+                self._where(),
+            )
+
     def _report(self) -> None:
         for error in self._failures:
-            logger.error("%s failed, the connection was closed", self._where(), exc_info=error)
+            logger.error("%s failed; %s", self._where(), self._how_it_ended(), exc_info=error)
             report = self.websocket.scope.get(REPORT_ERRORS_TO)
             if report is not None:
                 report(error)
@@ -190,9 +200,13 @@ class Session:
     def _where(self) -> str:
         client = self.websocket.client
         who = f"{client.host}:{client.port}" if client is not None else "a client"
+        return f"{self.name} at {self.websocket.scope.get('path', '')!r} for {who}"
+
+    def _how_it_ended(self) -> str:
         code = self._transport.close_code
-        end = "" if code is None else f", closed with {describe(code, self._transport.close_reason)}"
-        return f"{self.name} at {self.websocket.scope.get('path', '')!r} for {who}{end}"
+        if not self._transport.accepted:
+            return "its handshake was refused"
+        return "its connection is open" if code is None else f"its connection ended with {describe(code)}"
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

@@ -164,7 +164,7 @@ async def test_an_error_before_accept(can_respond: bool, caplog: pytest.LogCaptu
     else:
         assert server.sent == [{"type": "websocket.close", "code": 1011, "reason": ""}]
     [record] = caplog.records
-    assert record.message.startswith("Broken at '/' for a client, closed with 1011")
+    assert record.message.startswith("Broken at '/' for a client failed; ")
 
 
 async def test_an_error_behind_accept(caplog: pytest.LogCaptureFixture) -> None:

@@ -31,8 +31,7 @@ async def test_logged_once_with_context(autojump_clock: MockClock, caplog: pytes
     [record] = caplog.records
     assert (record.name, record.levelno) == ("wsframework.endpoint", logging.ERROR)
     assert record.message == (
-        "Fragile at '/fragile/vase' for 127.0.0.1:50000, closed with 1011 (internal error) failed, "
-        "the connection was closed"
+        "Fragile at '/fragile/vase' for 127.0.0.1:50000 failed; its connection ended with 1011 (internal error)"
     )
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ZeroDivisionError)

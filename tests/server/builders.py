@@ -6,10 +6,14 @@ from collections.abc import Generator, Iterable
 from itertools import pairwise
 
 import attrs
+import h11
+import pytest
+import trio
+from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
-from wsframework import Limits
+from wsframework import Limits, WebSocketDisconnect
 from wsframework.server.connection import Connection
 from wsframework.server.frames import Opcode
 from wsframework.server.handshake import Handshake, check_upgrade, parse_request
@@ -219,3 +223,41 @@ def splits(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """The same bytes in pieces, cut at these places."""
     places = [0, *sorted(cuts), len(data)]
     return [data[begin:end] for begin, end in pairwise(places) if begin < end]
+
+
+def read_response(data: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, header fields and body of a response after which the connection has ended."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method="GET", target="/", headers=[("Host", "example.com")]))
+    client.receive_data(data)
+    client.receive_data(b"")
+    response = client.next_event()
+    assert isinstance(response, h11.Response)
+    body = b""
+    while isinstance(event := client.next_event(), h11.Data):
+        body += event.data
+    assert isinstance(event, h11.EndOfMessage)
+    return response.status_code, dict(response.headers), body
+
+
+def end_of(client: Client) -> tuple[int | None, str]:
+    return client.connection.close_code, client.connection.close_reason
+
+
+async def receive_end(client: Client) -> tuple[int, str]:
+    """Code and reason of the disconnect that receive raises."""
+    with assert_checkpoints(), pytest.raises(WebSocketDisconnect) as caught:
+        await client.connection.receive()
+    return caught.value.code, caught.value.reason
+
+
+def listen_for_end(client: Client) -> list[bool]:
+    """What the session is told of the end, call by call."""
+    told: list[bool] = []
+    client.connection.on_end = told.append
+    return told
+
+
+async def cancel_when_blocked(scope: trio.CancelScope) -> None:
+    await wait_all_tasks_blocked()
+    scope.cancel()

@@ -1,8 +1,13 @@
 """What the tests of connections share."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 import trio
 
+from tests.server.served import LIMITS, Serve, Server
+from wsframework import Limits
+from wsframework.server.connection import Connection
 from wsframework.server.upkeep import Upkeep
 
 
@@ -12,3 +17,21 @@ async def upkeep(nursery: trio.Nursery) -> Upkeep:
     upkeep = Upkeep()
     nursery.start_soon(upkeep.run)
     return upkeep
+
+
+@pytest.fixture
+async def serve(nursery: trio.Nursery, upkeep: Upkeep) -> AsyncIterator[Serve]:
+    """Serve a connection over our end of a stream; at the end of the test it is let go."""
+    servers: list[Server] = []
+
+    async def serve(stream: trio.abc.Stream, limits: Limits = LIMITS, kind: type[Connection] = Connection) -> Server:
+        server = Server(stream, upkeep, limits, kind)
+        servers.append(server)
+        await nursery.start(server.run)
+        return server
+
+    try:
+        yield serve
+    finally:
+        for server in servers:
+            server.connection.abandon()

@@ -1,22 +1,20 @@
-"""A connection from its request to its first message: accept, refuse, answer by HTTP, and what came early."""
+"""A connection from its request to its first message: accept, refuse, and what came early."""
 
 import attrs
-import h11
 import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints
 
 from tests.server.builders import (
     ACCEPT,
-    Client,
     arrive,
     client_close,
     client_frame,
     client_text,
     connected,
+    read_response,
     server_close,
     server_frame,
-    server_text,
 )
 from wsframework import CloseCode, Limits, WebSocketDisconnect
 from wsframework.errors import RequestError, WebSocketStateError
@@ -25,21 +23,6 @@ from wsframework.server.handshake import encode_refusal
 from wsframework.server.upkeep import Upkeep
 
 LIMITS = Limits()
-
-
-def read_response(data: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Status, header fields and body of a response after which the connection has ended."""
-    client = h11.Connection(h11.CLIENT)
-    client.send(h11.Request(method="GET", target="/", headers=[("Host", "example.com")]))
-    client.receive_data(data)
-    client.receive_data(b"")
-    response = client.next_event()
-    assert isinstance(response, h11.Response)
-    body = b""
-    while isinstance(event := client.next_event(), h11.Data):
-        body += event.data
-    assert isinstance(event, h11.EndOfMessage)
-    return response.status_code, dict(response.headers), body
 
 
 # Accepting
@@ -262,139 +245,3 @@ async def test_an_application_that_does_not_answer(code: CloseCode, status: int)
     client.connection.finish(code)
     assert read_response(client.gets())[0] == status
     assert client.connection.close_code == code
-
-
-# A response of the application's own
-
-
-async def test_a_response() -> None:
-    """Head and body go out as they come; after the last part our side of the connection ends."""
-    client = arrive(early=b"early")
-    headers = [(b"Content-Type", b"text/plain"), (b"Connection", b"keep-alive"), (b"Transfer-Encoding", b"chunked")]
-    await client.connection.start_response(401, headers)
-    await client.connection.send_body(b"not ", True)
-    await client.connection.send_body(b"", True)
-    assert client.connection.close_code is None
-    assert client.wire.shut == 0
-    await client.connection.send_body(b"you", False)
-    assert client.wire.shut == 1
-    status, fields, body = read_response(client.gets())
-    assert (status, body) == (401, b"not you")
-    assert fields == {b"content-type": b"text/plain", b"connection": b"close"}
-    assert client.connection.close_code == CloseCode.ABNORMAL_CLOSURE
-    assert client.connection.close_reason == "the handshake was refused"
-    assert not client.connection.accepted
-
-
-async def test_a_response_with_a_mistake() -> None:
-    """The application is told, nothing has been sent, and it can answer rightly."""
-    client = arrive()
-    with pytest.raises(ValueError, match="CR, LF or NUL"):
-        await client.connection.start_response(401, [(b"X-A", b"\r\n")])
-    assert client.gets() == b""
-    await client.connection.start_response(401, [])
-    assert client.gets() == b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n"
-
-
-async def test_a_response_to_a_client_that_is_behind(nursery: trio.Nursery) -> None:
-    """Its parts wait for the client, and the end of the connection waits for the last of them."""
-    client = arrive()
-    client.stops_reading()
-    await client.connection.start_response(401, [])
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await client.connection.send_body(b"never", True)
-
-    async def respond() -> None:
-        await client.connection.send_body(b"first ", True)
-        await client.connection.send_body(b"last", False)
-
-    nursery.start_soon(respond)
-    await trio.testing.wait_all_tasks_blocked()
-    assert client.connection.close_code is None
-    client.takes()
-    await trio.testing.wait_all_tasks_blocked()
-    assert client.gets().endswith(b"\r\n\r\nfirst last")
-    assert client.wire.shut == 1
-
-
-async def test_a_response_that_is_left_open() -> None:
-    """The end of the application ends it, without a second response."""
-    client = arrive()
-    await client.connection.start_response(401, [])
-    await client.connection.send_body(b"half", True)
-    client.connection.finish(CloseCode.INTERNAL_ERROR)
-    assert read_response(client.gets())[2] == b"half"
-    assert client.wire.shut == 1
-    assert client.connection.close_code == CloseCode.INTERNAL_ERROR
-
-
-async def test_a_response_that_is_left_open_for_a_client_that_is_behind() -> None:
-    """What it has of it leaves before our side of the connection ends."""
-    client = arrive()
-    client.stops_reading()
-    await client.connection.start_response(401, [])
-    client.connection.finish(CloseCode.NORMAL_CLOSURE)
-    assert client.wire.shut == 0
-    client.takes()
-    assert read_response(client.gets())[0] == 401
-    assert client.wire.shut == 1
-
-
-async def open_a_response() -> Client:
-    client = arrive()
-    await client.connection.start_response(401, [])
-    client.gets()
-    return client
-
-
-async def test_accept_behind_a_response() -> None:
-    """A handshake that is being refused cannot be accepted: the client would read the 101 as a body."""
-    client = await open_a_response()
-    with pytest.raises(WebSocketStateError, match="is being refused"):
-        await client.connection.accept()
-    assert not client.connection.accepted
-    assert client.gets() == b""
-
-
-async def test_a_response_behind_a_response() -> None:
-    """There is one."""
-    client = await open_a_response()
-    with pytest.raises(WebSocketStateError, match="refused once"):
-        await client.connection.start_response(402, [])
-    assert client.gets() == b""
-
-
-async def test_a_response_behind_accept() -> None:
-    """It is too late for that, and for a body."""
-    client = await connected()
-    with pytest.raises(WebSocketStateError, match="before it is accepted"):
-        await client.connection.start_response(401, [])
-    with pytest.raises(WebSocketStateError, match=r"send websocket\.http\.response\.start first"):
-        await client.connection.send_body(b"x", False)
-    assert client.gets() == b""
-    await client.connection.send("still here")
-    assert client.gets() == server_text("still here")
-
-
-async def test_a_response_to_nobody() -> None:
-    """A client that has left is told of like anywhere else."""
-    client = arrive()
-    client.leaves()
-    with pytest.raises(WebSocketDisconnect):
-        await client.connection.start_response(401, [])
-    client = await open_a_response()
-    client.leaves()
-    with pytest.raises(WebSocketDisconnect):
-        await client.connection.send_body(b"x", False)
-    assert client.gets() == b""
-
-
-async def test_a_body_behind_the_last_part() -> None:
-    """The response is whole."""
-    client = await open_a_response()
-    await client.connection.send_body(b"x", False)
-    client.gets()
-    with pytest.raises(WebSocketDisconnect):
-        await client.connection.send_body(b"y", False)
-    assert client.gets() == b""

@@ -262,6 +262,18 @@ async def test_pings_end_with_the_connection(pinged: Client, autojump_clock: Moc
     assert pinged.gets() == b""
 
 
+async def test_no_pings_behind_our_close_frame(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A client that has long to answer it is not asked in between, nor cut off for its silence."""
+    client = await connected(upkeep, attrs.evolve(PINGING, close_timeout=100))
+    await client.connection.close()
+    assert client.gets() == server_close(1000)
+    await trio.sleep(99)
+    assert client.gets() == b""
+    assert not client.connection.gone
+    await trio.sleep(2)
+    assert client.connection.gone
+
+
 async def test_a_socket_that_breaks_under_a_ping(pinged: Client, autojump_clock: MockClock) -> None:
     """The sweep finds it, and the sweeper goes on."""
     pinged.wire.broken = True

@@ -208,6 +208,14 @@ def test_a_violation_of_the_protocol(data: bytes, words: str) -> None:
     assert reader.feed(data) == []
 
 
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+def test_f8_a_new_message_in_a_read_of_its_own(opcode: Opcode) -> None:
+    """A whole frame is judged by what came before it in other reads."""
+    reader = FrameReader(MIB)
+    assert reader.feed(client_frame(Opcode.TEXT, b"x", fin=False)) == []
+    assert violation_in(reader.feed(client_frame(opcode, b"y"))).code == CloseCode.PROTOCOL_ERROR
+
+
 @pytest.mark.parametrize(("data", "words"), PROTOCOL_ERRORS)
 def test_a_violation_byte_by_byte(data: bytes, words: str) -> None:
     """However it arrives, it is the same violation."""

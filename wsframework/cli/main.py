@@ -67,6 +67,7 @@ def run(target: str, binds: tuple[str, ...], certfile: str | None, keyfile: str 
     app = load_app(target)
     config = Config()
     config.bind = list(binds)
+    config.errorlog = logging.getLogger("hypercorn.error")  # as it is: hypercorn would give it a handler of its own
     config.certfile = certfile
     config.keyfile = keyfile
     with _startup_errors():

@@ -18,9 +18,10 @@ from typing import Any
 
 import trio
 from hypercorn.config import Config
+from starlette.websockets import WebSocketDisconnect as StarletteDisconnect
 
 from ..close import CloseCode
-from ..errors import REPORT_ERRORS_TO, ReportError, RequestError, StartupError
+from ..errors import REPORT_ERRORS_TO, ClientGone, ReportError, RequestError, StartupError
 from ..limits import Limits
 from . import reactor
 from .arrival import read_arrival
@@ -204,6 +205,8 @@ class Server:
         try:
             await self._app(scope, connection.asgi_receive, connection.asgi_send)
             code = CloseCode.NORMAL_CLOSURE
+        except (StarletteDisconnect, ClientGone):
+            code = CloseCode.NORMAL_CLOSURE  # the client has left, and the application let that be its end
         except Exception as error:
             code = CloseCode.INTERNAL_ERROR
             self._report(error, handshake, report)

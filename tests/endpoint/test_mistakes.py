@@ -1,0 +1,85 @@
+"""Mistakes in an endpoint that show when it is written, or in a line that says what to do."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket as StarletteWebSocket
+from trio.testing import MockClock
+
+from wsframework import App, WebSocket, WebSocketEndpoint
+from wsframework.testing import connect
+
+
+def test_a_hook_that_is_not_async() -> None:
+    """It would fail at the first client; it fails where it is written."""
+    with pytest.raises(TypeError, match="Deaf.on_receive must be async: write `async def on_receive`"):
+
+        class Deaf(WebSocketEndpoint):
+            def on_receive(self, websocket: WebSocket, data: str) -> None:  # type: ignore[override]
+                pass
+
+
+@pytest.mark.parametrize(("name", "meant"), [("on_recieve", "on_receive"), ("on_disconect", "on_disconnect")])
+def test_a_hook_that_is_misspelt(name: str, meant: str) -> None:
+    """Nobody would ever call it."""
+
+    async def hook(self: WebSocketEndpoint, websocket: WebSocket) -> None: ...
+
+    with pytest.raises(TypeError, match=f"Deaf.{name} is no hook; did you mean {meant}?"):
+        type("Deaf", (WebSocketEndpoint,), {name: hook})
+
+
+def test_methods_of_ones_own_may_begin_with_on() -> None:
+    """Only what is nearly a hook is taken for a mistake."""
+
+    class Game(WebSocketEndpoint):
+        async def on_move(self) -> None: ...
+
+    assert Game.on_move
+
+
+def test_an_encoding_that_could_never_fit() -> None:
+    """A class that msgspec does not know would refuse every message, and blame the client."""
+
+    class Plain:
+        pass
+
+    with pytest.raises(TypeError, match="use a Struct, a dataclass or an attrs class"):
+
+        class Typed(WebSocketEndpoint):
+            encoding = Plain
+
+
+@pytest.mark.parametrize("decorator", ["websocket", "route"])
+def test_a_decorator_without_a_path(decorator: str) -> None:
+    """Without its parentheses it would decorate nothing."""
+    with pytest.raises(TypeError, match=f"the path is missing: write @app.{decorator}"):
+        getattr(App(), decorator)(WebSocketEndpoint)
+
+
+async def test_a_send_in_on_disconnect(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """It cannot work, and what stands behind it does not run, so the log says so."""
+
+    class Polite(WebSocketEndpoint):
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            await websocket.send_text("bye")
+
+    async with connect(Polite):
+        pass
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "on_disconnect stopped where it sent or received" in caplog.text
+
+
+async def test_a_disconnect_at_the_top_of_a_foreign_application(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Starlette lets it through, and a client that leaves is nobody's error."""
+
+    async def receive_for_ever(websocket: StarletteWebSocket) -> None:
+        await websocket.accept()
+        while True:
+            await websocket.receive_text()
+
+    async with connect(Starlette(routes=[WebSocketRoute("/", receive_for_ever)])) as client:
+        await client.send("hello")
+    assert caplog.records == []
