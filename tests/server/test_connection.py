@@ -237,7 +237,7 @@ async def test_refuse_after_accept() -> None:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [(CloseCode.INTERNAL_ERROR, 500), (CloseCode.NORMAL_CLOSURE, 403), (CloseCode.GOING_AWAY, 403)],
+    [(CloseCode.INTERNAL_ERROR, 500), (CloseCode.NORMAL_CLOSURE, 403), (CloseCode.GOING_AWAY, 503)],
 )
 async def test_an_application_that_does_not_answer(code: CloseCode, status: int) -> None:
     """Its end is answered for it, 500 if it failed."""

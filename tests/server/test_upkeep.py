@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import inf
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -16,6 +17,7 @@ class FakeCharge:
         self.next_sweep = inf
         self.swept: list[float] = []
         self.flushed = 0
+        self.abandoned = False
         self.again = again
 
     def sweep(self, now: float) -> float:
@@ -24,6 +26,9 @@ class FakeCharge:
 
     def flush(self) -> None:
         self.flushed += 1
+
+    def abandon(self) -> None:
+        self.abandoned = True
 
 
 # Sweeping
@@ -123,6 +128,26 @@ async def test_a_wish_during_a_sweep(upkeep: Upkeep, autojump_clock: MockClock) 
     await trio.sleep(11.5)
     assert charge.swept == [9, 11]
     assert other.swept == [10]
+
+
+async def test_a_bug_in_one_connection(
+    upkeep: Upkeep, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What raises is let go of and logged, swept or flushed; the others are looked after as before."""
+
+    class Broken(FakeCharge):
+        def flush(self) -> None:
+            raise ZeroDivisionError
+
+    swept, flushed, other = FakeCharge(lambda now: 1 // 0), Broken(), FakeCharge()
+    upkeep.watch(swept, 1)
+    upkeep.watch(other, 1)
+    upkeep.flush_soon(flushed)
+    upkeep.flush_soon(other)
+    await trio.sleep(2)
+    assert (swept.abandoned, flushed.abandoned, other.abandoned) == (True, True, False)
+    assert (other.swept, other.flushed) == ([1], 1)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
 
 
 async def test_a_wish_for_now(upkeep: Upkeep, autojump_clock: MockClock) -> None:

@@ -349,6 +349,8 @@ class Connection(Transport):
             self._begin_end(code, reason, by_us=by_us)
         elif code == CloseCode.INTERNAL_ERROR:
             self.refuse(RequestError(500, "The server failed to handle the request."), code, reason)
+        elif code == CloseCode.GOING_AWAY:
+            self.refuse(RequestError(503, "The server is stopping.", ((b"Retry-After", b"1"),)), code, reason)
         else:
             self.refuse(RequestError(403, "The handshake was refused."), code, reason)
 

@@ -8,12 +8,15 @@ replies gather, and one flusher writes them a scheduler tick later at the latest
 from __future__ import annotations
 
 import heapq
+import logging
 from itertools import count
 from math import inf
 from typing import Protocol
 
 import trio
 from trio.lowlevel import ParkingLot
+
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
 class Charge(Protocol):
@@ -26,6 +29,9 @@ class Charge(Protocol):
 
     def flush(self) -> None:
         """Write what has gathered."""
+
+    def abandon(self) -> None:
+        """Let go of everything: one of the others raised what it must not."""
 
 
 class Upkeep:
@@ -68,9 +74,10 @@ class Upkeep:
                 at, _, charge = heapq.heappop(self._heap)
                 if at == charge.next_sweep:  # not overtaken by an earlier wish
                     charge.next_sweep = inf
-                    again = charge.sweep(now)
-                    if again < inf:
-                        self.watch(charge, again)
+                    try:
+                        self.watch(charge, charge.sweep(now))
+                    except Exception:
+                        _let_go(charge)
 
     async def _flush_for_ever(self) -> None:
         while True:
@@ -78,5 +85,14 @@ class Upkeep:
                 await self._idle.park()
             gathered, self._gathering = self._gathering, []
             for charge in gathered:
-                charge.flush()
+                try:
+                    charge.flush()
+                except Exception:
+                    _let_go(charge)
             await trio.lowlevel.checkpoint()
+
+
+def _let_go(charge: Charge) -> None:
+    """A bug in one connection ends that connection, and not the task that looks after all of them."""
+    logger.exception("a connection failed inside the server; it was closed, the others go on")
+    charge.abandon()
