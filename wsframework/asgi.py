@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import trio
-from trio.lowlevel import ParkingLot, checkpoint
+from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled
 
 from .close import CloseCode
 from .errors import WebSocketDisconnect, WebSocketStateError
@@ -56,6 +56,7 @@ class ASGITransport(Transport):
         "_offered",
         "_outbox",
         "_reading",
+        "_responding",
         "_room",
         "_writing",
     )
@@ -71,6 +72,7 @@ class ASGITransport(Transport):
         self._connected = trio.Event()  # the server's connect event was taken; nothing may be sent before it
         self._outbox: deque[ASGIEvent] = deque()
         self._reading = self._writing = False
+        self._responding = False  # a refusal with a body of its own has begun
         self._idle = ParkingLot()
         self._room = ParkingLot()
 
@@ -155,6 +157,7 @@ class ASGITransport(Transport):
 
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         await self._connect()
+        self._responding = True
         await self._pass({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
 
     async def send_body(self, body: bytes, more: bool) -> None:
@@ -188,7 +191,9 @@ class ASGITransport(Transport):
     def _close(self, code: int, reason: str, *, by_us: bool) -> None:
         if self.close_code is not None:
             return
-        if code == CloseCode.INTERNAL_ERROR and not self.accepted and self._can_respond:
+        if self._responding:
+            self.offer([{"type": "websocket.http.response.body", "body": b"", "more_body": False}])
+        elif code == CloseCode.INTERNAL_ERROR and not self.accepted and self._can_respond:
             headers = [(b"content-type", b"text/plain; charset=utf-8")]
             self.offer([{"type": "websocket.http.response.start", "status": 500, "headers": headers}])
             self.offer([{"type": "websocket.http.response.body", "body": b"Internal Server Error\n"}])
@@ -207,22 +212,29 @@ class ASGITransport(Transport):
         while True:
             while not self._outbox:
                 await self._idle.park()
-            await self._flush()
+            while self._outbox:
+                await self._send_next(_WRITE_TIMEOUT)
+                await checkpoint_if_cancelled()
             if self.mailbox is not None and not self._mute:
                 self.mailbox.drained()
             self._wake_senders()
 
     async def _flush(self) -> None:
+        """Send everything that waits, within one write timeout for all of it."""
+        deadline = trio.current_time() + _WRITE_TIMEOUT
+        while self._outbox:
+            await self._send_next(deadline - trio.current_time())
+
+    async def _send_next(self, seconds: float) -> None:
         # Taken out only when the server has it, and shielded, so that the end of a session neither loses a message
         # nor sends it twice. The deadline works on servers whose send can be cancelled; hypercorn's cannot.
-        while self._outbox:
-            with trio.move_on_after(_WRITE_TIMEOUT, shield=True) as scope:
-                await self._connect()
-                await self._pass(self._outbox[0])
-            if scope.cancelled_caught:
-                self._lose(CloseCode.ABNORMAL_CLOSURE, f"the client took nothing for {_WRITE_TIMEOUT:g} s")
-            if self._outbox:  # emptied when the client is gone
-                self._outbox.popleft()
+        with trio.move_on_after(max(0, seconds), shield=True) as scope:
+            await self._connect()
+            await self._pass(self._outbox[0])
+        if scope.cancelled_caught:
+            self._lose(CloseCode.ABNORMAL_CLOSURE, f"the client took too little in {_WRITE_TIMEOUT:g} s")
+        if self._outbox:  # emptied when the client is gone
+            self._outbox.popleft()
 
     async def _connect(self) -> None:
         """Wait for the server's connect event, unless something has taken it already."""

@@ -21,7 +21,7 @@ from collections.abc import Callable
 
 from starlette.websockets import WebSocketDisconnect as _StarletteDisconnect
 
-from .close import CloseCode, describe
+from .close import CloseCode, check_close, describe
 
 # The key in the scope under which a server, such as that of a test, asks to be told of an endpoint's errors.
 REPORT_ERRORS_TO = "wsframework.errors"
@@ -51,9 +51,14 @@ class ClientGone(BrokenPipeError):  # noqa: N818 - says what happened
 
 
 class ClientError(Exception):
-    """The client did what it must not. ``code`` and ``reason`` are the close that answers it."""
+    """The client did what it must not. ``code`` and ``reason`` are the close that answers it.
+
+    Raises:
+        TypeError, ValueError: a close frame cannot carry them, see `check_close`.
+    """
 
     def __init__(self, code: int, reason: str) -> None:
+        check_close(code, reason)
         super().__init__(code, reason)
         self.code = code
         self.reason = reason

@@ -77,9 +77,9 @@ class Session:
             self._nursery = None
             self._close(CloseCode.GOING_AWAY)  # we were cancelled, if nothing else has closed it
             await self._say(farewell)  # noqa: ASYNC102 - shielded and bounded inside
+            self._report()
             if isinstance(self._transport, ASGITransport):
                 await self._transport.finish()  # noqa: ASYNC102 - shielded and bounded inside
-            self._report()
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a child task that is cancelled when the connection ends."""

@@ -321,3 +321,17 @@ async def test_a_client_whose_connection_is_found_broken_by_a_broadcast(room: Ro
         await wait_all_tasks_blocked()
         assert room.hub.statistics().subscribers == 1
     assert_empty(room.hub)
+
+
+async def test_a_burst_in_one_tick_stays_within_the_bounds(
+    make_room: Callable[..., Room], autojump_clock: MockClock
+) -> None:
+    """A client that freezes is not handed everything at once because it kept up until now."""
+    room = make_room(capacity=10, overflow=Overflow.DROP_NEWEST)
+    async with room.join("news", window=NARROW) as ada:
+        await ada.freeze()
+        receipts = [room.hub.broadcast_nowait("news", "x" * 30_000) for _ in range(20)]
+        # One write of 64 KiB or a little more goes to the connection, ten wait in the channel, the others are dropped.
+        assert [numbers(receipt) for receipt in receipts[:13]] == [(0, 1, 0, 0)] * 13
+        assert [numbers(receipt) for receipt in receipts[13:]] == [(0, 0, 1, 0)] * 7
+        assert room.hub.statistics().waiting == 10

@@ -23,8 +23,8 @@ from ..transport import Ticket, Transport
 from .overflow import Overflow
 from .publication import Publication, join
 
-# What a client that catches up is offered in one write, in bytes.
-_CATCH_UP = 64 * 1024
+# What one client is offered in one write, in bytes: more would go past its bounds if it is about to fall behind.
+WRITE_SIZE = 64 * 1024
 
 # Direct messages that may be in line for one client.
 _IN_LINE = 64
@@ -118,14 +118,16 @@ class Subscriber:
 
     def take(self, publications: list[Publication]) -> None:
         """Offer these, or keep them while the client is behind."""
-        if self.behind:
-            for publication in publications:
-                self._keep(publication)
-        elif self.transport.offer(join(publications, self.transport.wire_format)):
-            for publication in publications:
-                publication.receipt.add(delivered=1)
-        else:
-            self.fall_behind(publications)
+        rest = publications
+        while rest and not self.behind:
+            together, rest = _split(rest)
+            if self.transport.offer(join(together, self.transport.wire_format)):
+                for publication in together:
+                    publication.receipt.add(delivered=1)
+            else:
+                self.fall_behind(together)
+        for publication in rest:
+            self._keep(publication)
 
     def fall_behind(self, publications: list[Publication]) -> None:
         """The connection took these but not all their bytes have left: what comes next goes into the channel."""
@@ -216,7 +218,7 @@ class Subscriber:
         until = self._direct[0][0] if self._direct else self._put
         publications: list[Publication] = []
         size = 0
-        while self._taken < until and size < _CATCH_UP:
+        while self._taken < until and size < WRITE_SIZE:
             publications.append(self._take_out())
             size += publications[-1].size
         return self.transport.offer(join(publications, self.transport.wire_format))
@@ -245,3 +247,13 @@ class Subscriber:
     def waiting_bytes(self) -> int:
         """Their size together, as payload bytes."""
         return self._waiting_bytes
+
+
+def _split(publications: list[Publication]) -> tuple[list[Publication], list[Publication]]:
+    """Take as many as make one write, at least one; return them and the rest."""
+    size = 0
+    for number, publication in enumerate(publications, 1):
+        size += publication.size
+        if size >= WRITE_SIZE:
+            return publications[:number], publications[number:]
+    return publications, []

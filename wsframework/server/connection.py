@@ -36,6 +36,7 @@ from .upkeep import Upkeep
 from .wire import Wire
 
 _GATHER = 64  # replies that leave in one write at most
+_CROWDED = 256 * 1024  # bytes in the backlog at which a message waits before it is queued
 _PROGRESS = 64 * 1024  # bytes that count as progress, and renew the write deadline
 
 
@@ -72,6 +73,7 @@ class Connection(Transport):
         "_finished",
         "_handshake",
         "_heard",
+        "_hung_up",
         "_inbox_bytes",
         "_late_pong",
         "_limits",
@@ -119,7 +121,7 @@ class Connection(Transport):
         self._close_by = inf
         self._stalled_since = self._silent_since = 0.0
         self._progress = 0
-        self._heard = self._pinged = False
+        self._heard = self._pinged = self._hung_up = False
         self.next_sweep: float = inf
 
     # The wire's side
@@ -170,6 +172,7 @@ class Connection(Transport):
 
     def hung_up(self) -> None:
         """The client is gone, and what it sent before still waits behind a full inbox."""
+        self._hung_up = True
         if self.close_code is None:
             self._tell_session(False)
 
@@ -311,7 +314,7 @@ class Connection(Transport):
 
     @property
     def crowded(self) -> bool:
-        return len(self._backlog) >= _GATHER
+        return len(self._backlog) >= _GATHER or sum(map(len, self._backlog)) >= _CROWDED
 
     def offer(self, encoded: bytes) -> bool:
         if self._mute:
@@ -344,6 +347,8 @@ class Connection(Transport):
     def _close(self, code: int, reason: str, *, by_us: bool) -> None:
         if self.close_code is not None:
             self._finish_end()
+        elif self._hung_up:
+            self._lose("the client left while messages of its own were waiting")
         elif self.accepted:
             self._say_last(encode_close(code, reason))
             self._begin_end(code, reason, by_us=by_us)
@@ -382,6 +387,8 @@ class Connection(Transport):
             return
         self.gone = self._shut = self._mute = True
         self._answer = None
+        self._reader.end()  # the sweeper may remember us for a while: keep nothing large
+        self._early = bytearray()
         self._backlog.clear()
         self._outgoing.clear()
         self._wire.close()
@@ -430,6 +437,7 @@ class Connection(Transport):
             self._progress += sent
             if self._progress >= _PROGRESS:
                 self._progress = 0
+                self._heard = True  # a client that takes bytes is alive, though our ping may be behind them
                 self._stalled_since = trio.current_time()
             if sent < len(data):
                 backlog[0] = memoryview(data)[sent:]

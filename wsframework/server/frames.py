@@ -128,7 +128,7 @@ class FrameReader:
             try:
                 self._parse(data, events)
             except ProtocolError as violation:
-                self._end()
+                self.end()
                 events.append(violation)
             self._busy = bool(self._ended or self._remaining or self._message or self._head)
         return events
@@ -232,14 +232,16 @@ class FrameReader:
             events.append(Pong(payload))
         else:
             events.append(_parse_close(payload))
-            self._end()
+            self.end()
 
     def _forget_message(self) -> None:
         self._message = self._fragments = 0
         self._buffer = bytearray()
         self._decoder = None
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Read nothing more, and let go of what has been read of a message."""
+        self._busy = True
         self._ended = True
         self._remaining = 0
         self._forget_message()

@@ -42,14 +42,15 @@ class Reactor:
         self._wires: dict[int, SocketWire] = {}
 
     def attach(self, wire: SocketWire, mask: int) -> None:
-        self._wires[wire.fd] = wire
         self._epoll.register(wire.fd, mask)
+        self._wires[wire.fd] = wire
 
     def change(self, wire: SocketWire, mask: int) -> None:
         self._epoll.modify(wire.fd, mask)
 
     def detach(self, wire: SocketWire) -> None:
-        if self._wires.pop(wire.fd, None) is not None:
+        if self._wires.get(wire.fd) is wire:  # and not one that has got the same descriptor since
+            del self._wires[wire.fd]
             self._epoll.unregister(wire.fd)
 
     async def run(self) -> None:
