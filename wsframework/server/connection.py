@@ -187,19 +187,17 @@ class Connection(Transport):
                     self._late_pong = payload  # the newest will do (section 5.5.3), so a flood of pings queues one
                 elif not self._shut:
                     self._outgoing.append(encode_frame(Opcode.PONG, payload))
-            case Close(code, reason):
-                self._client_ends(code, reason, encode_close(code, reason))
-            case ProtocolError(code=code, reason=reason):
-                # Nothing that follows is read any more, so this is the client's last word too.
-                self._client_ends(code, reason, encode_close(code, reason))
+            case Close(code=code, reason=reason) | ProtocolError(code=code, reason=reason):
+                # Nothing that follows a violation is read any more, so that is the client's last word too.
+                self._client_ends(code, reason)
 
-    def _client_ends(self, code: int, reason: str, answer: bytes) -> None:
+    def _client_ends(self, code: int, reason: str) -> None:
         """The client has said its last. Answer, but not before what it said earlier has been handled."""
         self._finished = True
         if self._shut:
             self._shut_down()
             return
-        self._answer = answer
+        self._answer = encode_close(code, reason)
         self._begin_end(code, reason)  # first, because the answer may find nobody, and that is not how it ended
         if not self._inbox:
             self._finish_end()
