@@ -25,7 +25,7 @@ PUBLIC = {
         "WebSocketStateError",
         "serve",
     },
-    "wsframework.server": {"serve"},
+    "wsframework.server": {"Server", "ServerStatistics", "serve"},
     "wsframework.testing": {"Client", "HandshakeRefused", "NothingReceived", "connect"},
 }
 

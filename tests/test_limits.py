@@ -16,10 +16,18 @@ def test_a_limit_is_a_number_above_zero(name: str, value: object) -> None:
         Limits(**{name: value})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"ping_interval"}))
-def test_only_pings_can_be_switched_off(name: str) -> None:
-    """None is no limit, except that ``ping_interval=None`` never pings."""
-    assert Limits(ping_interval=None).ping_interval is None
+OFF = {"ping_interval", "connections", "connections_per_address", "messages_per_second", "bytes_per_second"}
+
+
+@pytest.mark.parametrize("name", sorted(OFF))
+def test_a_limit_that_may_be_none(name: str) -> None:
+    """None never pings, counts nobody, and lets everybody send as fast as they can."""
+    assert getattr(Limits(**{name: None}), name) is None
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OFF))
+def test_every_other_limit_is_there(name: str) -> None:
+    """None is no number."""
     with pytest.raises(ValueError, match=name):
         Limits(**{name: None})  # type: ignore[arg-type]
 

@@ -8,9 +8,15 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
+_MAY_BE_NONE = frozenset(
+    ("ping_interval", "connections", "connections_per_address", "messages_per_second", "bytes_per_second")
+)
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
-    """What one connection may cost. All sizes are bytes, all times are seconds.
+    """What clients may cost. All sizes are bytes, all times are seconds; the bounds are for one connection each,
+    except where they say otherwise.
 
     Precedents for the defaults: a message of 1 MiB is what daphne and the `websockets` library allow; the request head
     has h11's and hypercorn's 16 KiB; ten seconds to write are SignalR's, twenty for a pong are uvicorn's.
@@ -41,10 +47,25 @@ class Limits:
     ping_timeout: float = 20.0
     """How long it then has to send anything at all; after that the connection is cut."""
 
+    connections: int | None = None
+    """Most connections of the whole process at a time; one more is answered with 503 before its request is read. None:
+    what the limit of open files allows, less a reserve for the application's own."""
+    connections_per_address: int | None = None
+    """Most connections from one address, or one /64 network of IPv6. None, since a proxy is one address: no bound."""
+    messages_per_second: float | None = None
+    """Messages a client may send per second, on average; None: no bound. Above it the server reads more slowly."""
+    bytes_per_second: float | None = None
+    """Bytes likewise."""
+    throttle_timeout: float = 10.0
+    """How long a client may go on above these rates before it is closed with 1008."""
+
+    drain_timeout: float = 10.0
+    """From the wish to stop to the moment when handlers that still run are cancelled. Of the whole server."""
+
     def __attrs_post_init__(self) -> None:
         for field in attrs.fields(Limits):
             value = getattr(self, field.name)
-            if value is None and field.name == "ping_interval":
+            if value is None and field.name in _MAY_BE_NONE:
                 continue
             if not isinstance(value, (int, float)) or not value > 0:  # not NaN either
                 raise ValueError(f"Limits({field.name}={value!r}): a limit is a number above zero")

@@ -22,7 +22,7 @@ from hypercorn.config import Config
 
 import wsframework.testing
 from wsframework import Limits, serve
-from wsframework.server import reactor
+from wsframework.server import Server, reactor
 from wsframework.testing import Client, HandshakeRefused
 
 PATIENCE = 10.0  # seconds that a whole test may take
@@ -278,6 +278,7 @@ def client_context(authority: trustme.CA, *protocols: str) -> ssl.SSLContext:
 class RunningServer:
     """Our server while a test is at it. `stop` cancels it, and then it has `stopped` once its clients have gone."""
 
+    itself: Server
     urls: list[str]
     stopped: trio.Event
     _scope: trio.CancelScope
@@ -294,18 +295,19 @@ class RunningServer:
 async def run_server(app: Any, limits: Limits | None = None, **options: Any) -> AsyncIterator[RunningServer]:
     """Serve an application on a free port inside the block. ``options`` are attributes of hypercorn's ``Config``."""
     scope, stopped = trio.CancelScope(), trio.Event()
+    itself = Server(app, make_config(**options), limits=limits)
 
     async def run(task_status: trio.TaskStatus[list[str]]) -> None:
         try:
             with scope:
-                await serve(app, make_config(**options), limits=limits, task_status=task_status)
+                await itself.run(task_status=task_status)
         finally:
             stopped.set()
 
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             urls: list[str] = await nursery.start(run)
-            server = RunningServer(urls, stopped, scope)
+            server = RunningServer(itself, urls, stopped, scope)
             yield server
             server.stop()
 

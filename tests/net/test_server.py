@@ -15,7 +15,6 @@ import pytest
 import trio
 import trustme
 
-import wsframework.server.server
 from tests.net.servers import (
     UPGRADE,
     RunningServer,
@@ -462,11 +461,12 @@ async def test_no_room_for_another_connection(
     async with run_server(app) as server, connect(server) as client:
         await check_echo(client)
     assert [record.getMessage() for record in errors_in(caplog)] == [
-        "no room for another connection (Too many open files), trying again in 0.1 s"
+        "cannot accept connections: Too many open files. Trying again every 0.1 s; raise the limit of open files "
+        "(ulimit -n), or lower Limits.connections"
     ]
 
 
-@pytest.mark.parametrize("place", ["read_arrival", "Connection"])
+@pytest.mark.parametrize("place", ["arrival.parse_request", "reception.Connection"])
 async def test_mistake_of_ours(
     wire: str, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:
@@ -478,7 +478,7 @@ async def test_mistake_of_ours(
             def fail(*args: Any, **kwargs: Any) -> Any:
                 raise LookupError("where is my towel")
 
-            patch.setattr(wsframework.server.server, place, fail)
+            patch.setattr(f"wsframework.server.{place}", fail)
             async with await open_stream(server.url) as stream:
                 await stream.send_all(UPGRADE)
                 assert await receive_all(stream) == b""

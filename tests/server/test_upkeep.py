@@ -243,3 +243,29 @@ async def test_cancelling_ends_both(autojump_clock: MockClock) -> None:
     await trio.sleep(100)
     assert charge.swept == []
     assert charge.flushed == 0
+
+
+# A loop that was blocked
+
+
+async def test_nobody_is_judged_right_after_a_block(upkeep: Upkeep, mock_clock: MockClock) -> None:
+    """A sweeper that comes late, since something blocked the loop, first lets everybody catch up."""
+    charge = FakeCharge()
+    upkeep.watch(charge, 5)
+    await wait_all_tasks_blocked()
+    mock_clock.jump(30)
+    await wait_all_tasks_blocked()
+    assert charge.swept == []
+    mock_clock.jump(1)
+    await wait_all_tasks_blocked()
+    assert charge.swept == [31]
+
+
+async def test_a_little_late_is_not_blocked(upkeep: Upkeep, mock_clock: MockClock) -> None:
+    """A few milliseconds are how loops are."""
+    charge = FakeCharge()
+    upkeep.watch(charge, 5)
+    await wait_all_tasks_blocked()
+    mock_clock.jump(5.1)
+    await wait_all_tasks_blocked()
+    assert charge.swept == [5.1]

@@ -12,7 +12,7 @@ from ..limits import Limits
 from .handshake import Handshake, check_line_feeds, check_upgrade, find_end, parse_request
 
 # With prior knowledge a client begins HTTP/2 like this (RFC 9113 section 3.4).
-_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 
 ReceiveSome = Callable[[], Awaitable[bytes]]
 
@@ -30,6 +30,44 @@ class Arrival:
     data: bytes
 
 
+class HeadReader:
+    """Collects bytes until they are a whole request head. It does no I/O and knows no time."""
+
+    __slots__ = ("_head", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._head = bytearray()
+
+    @property
+    def begun(self) -> bool:
+        """Something has come."""
+        return bool(self._head)
+
+    def feed(self, data: bytes) -> Arrival | None:
+        """Take what the client sent; None while the head is not whole.
+
+        Raises:
+            RequestError: what it wants cannot be served.
+        """
+        head, limit = self._head, self._limits.request_head
+        seen = len(head)
+        head += data
+        if not _may_begin_a_request(head[0]):
+            raise RequestError(400, "This is no HTTP request.")
+        end = find_end(head, seen)
+        if end > limit or (end < 0 and len(head) > limit):
+            raise RequestError(431, f"A request head has at most {limit} bytes.")
+        if end >= 0:
+            return _judge(bytes(head), end, self._limits)
+        check_line_feeds(head, seen)
+        return None
+
+    def give_up(self) -> RequestError | None:
+        """Say how to answer a client whose time is over: not at all if it has sent nothing."""
+        return RequestError(408, "The request did not arrive in time.") if self.begun else None
+
+
 async def read_arrival(receive_some: ReceiveSome, limits: Limits) -> Arrival | None:
     """Read until it is clear what the client wants.
 
@@ -39,24 +77,16 @@ async def read_arrival(receive_some: ReceiveSome, limits: Limits) -> Arrival | N
     Raises:
         RequestError: what it wants cannot be served.
     """
-    head = bytearray()
+    reader = HeadReader(limits)
     with trio.move_on_after(limits.handshake_timeout):
-        while True:
-            data = await receive_some()
-            if not data:
-                return None
-            seen = len(head)
-            head += data
-            if not _may_begin_a_request(head[0]):
-                raise RequestError(400, "This is no HTTP request.")
-            end = find_end(head, seen)
-            if end > limits.request_head or (end < 0 and len(head) > limits.request_head):
-                raise RequestError(431, f"A request head has at most {limits.request_head} bytes.")
-            if end >= 0:
-                return _judge(bytes(head), end, limits)
-            check_line_feeds(head, seen)
-    if head:
-        raise RequestError(408, "The request did not arrive in time.")
+        while data := await receive_some():
+            arrival = reader.feed(data)
+            if arrival is not None:
+                return arrival
+        return None
+    late = reader.give_up()
+    if late is not None:
+        raise late
     return None
 
 
@@ -66,7 +96,7 @@ def _may_begin_a_request(byte: int) -> bool:
 
 
 def _judge(data: bytes, end: int, limits: Limits) -> Arrival:
-    if data.startswith(_HTTP2_PREFACE):
+    if data.startswith(HTTP2_PREFACE):
         return Arrival(None, data)
     request = parse_request(data[:end], limits)
     if request.wants_websocket:

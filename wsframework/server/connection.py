@@ -89,6 +89,7 @@ class Connection(Transport):
         "_upkeep",
         "_wire",
         "next_sweep",
+        "status",
     )
 
     wire_format: WireFormat = PLAIN_FRAMES
@@ -123,6 +124,7 @@ class Connection(Transport):
         self._progress = 0
         self._heard = self._pinged = self._hung_up = False
         self.next_sweep: float = inf
+        self.status: int = 0  # of our answer to the handshake, once there is one
 
     # The wire's side
 
@@ -239,6 +241,7 @@ class Connection(Transport):
             raise self.disconnect()
         answer = encode_accept(self._handshake, subprotocol, headers)
         self.accepted = True
+        self.status = 101
         self.subprotocol = subprotocol
         self._write(answer)
         self._wake_receiver()
@@ -289,6 +292,7 @@ class Connection(Transport):
         for name, value in fields:
             check_header(name, value)
         self._response = True
+        self.status = status
         self._write(encode_head(status, [*fields, (b"Connection", b"close")]))
 
     async def send_body(self, body: bytes, more: bool) -> None:
@@ -329,6 +333,7 @@ class Connection(Transport):
     ) -> None:
         """Answer the handshake with an error, unless it has been answered. The code and reason stay on our side."""
         if not self.accepted and not self._shut:
+            self.status = self.status or error.status
             self._refused(b"" if self._response else encode_refusal(error), code, reason)
 
     def _refused(self, data: bytes, code: int, reason: str) -> None:

@@ -10,27 +10,37 @@ import socket
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import attrs
 import trio
 from hypercorn.config import Config
 
 from ..errors import StartupError
-from .scope import AF_UNIX
+from ..limits import Limits
+from .scope import AF_UNIX, Address, Peers
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 _BURST = 32  # connections accepted before other tasks run
 _PAUSE = 0.1  # seconds to wait when the system has no room for another connection
+_SILENCE = 60.0  # and between two complaints about it
 _NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 @attrs.frozen
 class Listener:
-    """A listening socket. ``secure``: its connections begin with a TLS handshake."""
+    """A listening socket.
+
+    Attributes:
+        socket: the socket.
+        secure: its connections begin with a TLS handshake.
+        inherited: another process has opened it, which also takes a Unix socket's file away.
+    """
 
     socket: socket.socket
     secure: bool
+    inherited: bool = False
 
     @property
     def url(self) -> str:
@@ -45,14 +55,14 @@ class Listener:
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def close(self) -> None:
-        """Stop listening, and take a Unix socket's file away."""
-        if self.socket.fileno() >= 0 and self.socket.family == AF_UNIX:
+        """Stop listening, and take a Unix socket's file away if it is ours."""
+        if self.socket.fileno() >= 0 and self.socket.family == AF_UNIX and not self.inherited:
             with suppress(OSError):
                 os.unlink(self.socket.getsockname())
         self.socket.close()
 
 
-def open_listeners(config: Config) -> list[Listener]:
+def open_listeners(config: Config, limits: Limits) -> list[Listener]:
     """Open every bind of the configuration.
 
     Raises:
@@ -66,7 +76,8 @@ def open_listeners(config: Config) -> list[Listener]:
     listeners: list[Listener] = []
     try:
         for bind, secure in binds:
-            listeners.append(Listener(_open(bind, config), secure))
+            listeners.append(Listener(_open(bind, config), secure, inherited=bind.startswith("fd://")))
+            _set_options(listeners[-1].socket, limits)
     except (OSError, ValueError) as error:
         for listener in listeners:
             listener.close()
@@ -158,25 +169,74 @@ def _explain(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-async def accept_for_ever(listener: Listener, handle: Callable[[socket.socket, bool], None]) -> None:
+def _set_options(sock: socket.socket, limits: Limits) -> None:
+    """Set what every connection of this listener inherits, which saves two calls for each (Linux and the BSDs)."""
+    if sock.family == AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A peer that vanished while bytes were on their way to it, a ping at least, is given up by the system, also
+        # where we do not look (RFC 5482). Later than our own deadlines, which know more.
+        seconds = max(limits.write_timeout, (limits.ping_interval or 0) + limits.ping_timeout)
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(seconds * 1000), 2**31 - 1))
+
+
+async def accept_for_ever(listener: Listener, take_in: Callable[[socket.socket, Peers], None]) -> None:
     """Accept connections and hand each one over, until cancelled."""
+    door = _Door(listener)
     accepted = 0
     while True:
         try:
-            connection, _ = listener.socket.accept()
+            connection, client = listener.socket.accept()
         except BlockingIOError:
             accepted = 0
             await trio.lowlevel.wait_readable(listener.socket)
             continue
         except OSError as error:
             if error.errno in _NO_ROOM:
-                logger.error("no room for another connection (%s), trying again in %g s", error.strerror, _PAUSE)
+                door.complain(error)
                 await trio.sleep(_PAUSE)
             else:  # the client gave up before we came to it
                 await trio.lowlevel.checkpoint()
             continue
         connection.setblocking(False)
-        handle(connection, listener.secure)
+        take_in(connection, door.peers(connection, client))
         accepted += 1
         if accepted % _BURST == 0:
             await trio.lowlevel.checkpoint()
+
+
+class _Door:
+    """What accepting from one listener remembers."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._secure = listener.secure
+        self._complained = -_SILENCE
+        self._server: Address | None = None
+        self._is_unix = listener.socket.family == AF_UNIX
+        if not self._is_unix:
+            host, port = listener.socket.getsockname()[:2]
+            if host not in ("0.0.0.0", "::"):  # bound to one address, which is then every connection's
+                self._server = (host, port)
+
+    def peers(self, sock: socket.socket, client: Any) -> Peers:
+        if self._is_unix:
+            return Peers(None, None, self._secure)
+        try:
+            server = self._server or sock.getsockname()[:2]
+        except OSError:
+            server = None  # the client is gone already, as the first read will show
+        return Peers(client[:2], server, self._secure)
+
+    def complain(self, error: OSError) -> None:
+        """Say, once in a while, that the system has no room; clients wait in the backlog meanwhile."""
+        now = trio.current_time()
+        if now >= self._complained + _SILENCE:
+            self._complained = now
+            logger.error(
+                "cannot accept connections: %s. Trying again every %g s; raise the limit of open files (ulimit -n), "
+                "or lower Limits.connections",
+                error.strerror,
+                _PAUSE,
+            )

@@ -15,14 +15,10 @@ import logging
 import select
 import socket
 import sys
-from typing import TYPE_CHECKING
 
 import trio
 
-from .wire import RECEIVE_SIZE
-
-if TYPE_CHECKING:
-    from .connection import Connection
+from .wire import RECEIVE_SIZE, Receiver
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
@@ -71,7 +67,9 @@ class Reactor:
 class SocketWire:
     """A plain TCP or Unix socket in a reactor. It owns the socket."""
 
-    __slots__ = ("_attached", "_connection", "_held", "_mask", "_reactor", "_socket", "fd")
+    __slots__ = ("_attached", "_held", "_mask", "_reactor", "_receiver", "_socket", "fd")
+
+    behind = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         self._socket = sock
@@ -81,27 +79,34 @@ class SocketWire:
         self._held = False
         self.fd: int = sock.fileno()
 
-    def start(self, connection: Connection) -> None:
-        """Begin to receive for this connection."""
-        self._connection = connection
-        self._attached = True
-        self._reactor.attach(self, self._mask)
+    def start(self, receiver: Receiver) -> None:
+        """Receive for this one from now on."""
+        self._receiver = receiver
+        if not self._attached:
+            self._attached = True
+            self._reactor.attach(self, self._mask)
+
+    def take(self) -> socket.socket:
+        """Give the socket away. This wire is of no use any more."""
+        self._detach()
+        self.fd = -1
+        return self._socket
 
     def ready(self, mask: int) -> None:
         """The reactor's call: the socket can be read or written. Whatever goes wrong stays inside."""
         try:
             if mask & _WRITE:
                 self._set_mask(self._mask & ~_WRITE)
-                self._connection.writable()
+                self._receiver.writable()
             if mask & ~_WRITE and self.fd >= 0:
                 if self._held:
                     self._ignore(mask)
-                    self._connection.hung_up()
+                    self._receiver.hung_up()
                 else:
                     self._receive()
         except Exception:
             logger.exception("a connection failed inside the server; it was closed, the others go on")
-            self._connection.abandon()
+            self._receiver.abandon()
 
     def _ignore(self, mask: int) -> None:
         """Hear no more of a hang-up, which is level-triggered, and which we cannot read away before there is room."""
@@ -117,7 +122,7 @@ class SocketWire:
             return
         except OSError:
             data = b""
-        self._connection.received(data)
+        self._receiver.received(data)
 
     def send(self, data: bytes | memoryview) -> int:
         try:
@@ -140,7 +145,7 @@ class SocketWire:
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
-            self._connection.received(b"")
+            self._receiver.received(b"")
 
     def close(self) -> None:
         if self.fd >= 0:

@@ -21,20 +21,13 @@ class Peers:
     server: Address | None = None
     secure: bool = False
 
-    @classmethod
-    def of(cls, sock: Any, secure: bool) -> Peers:
-        """Read them off a connected socket. Raises OSError when it is not connected any more."""
-        if sock.family == AF_UNIX:
-            return cls(None, None, secure)
-        return cls(sock.getpeername()[:2], sock.getsockname()[:2], secure)
-
 
 def make_scope(handshake: Handshake, peers: Peers, state: dict[str, Any], root_path: str = "") -> dict[str, Any]:
     """Describe the connection to an ASGI application (ASGI 3.0, the WebSocket part 2.4)."""
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
+        "http_version": handshake.request.http_version,
         "scheme": "wss" if peers.secure else "ws",
         "path": handshake.path,
         "raw_path": handshake.raw_path,

@@ -3,6 +3,9 @@
 A cancel scope per message costs as much as the message (3.7 us), so a connection only writes down when it wants to be
 looked at, and one sweeper sleeps until the earliest of those times. A connection that has more to handle lets its
 replies gather, and one flusher writes them a scheduler tick later at the latest, joined.
+
+A sweeper that wakes up late knows that something has blocked the event loop: what clients sent in time has not been
+read, what they would have taken was not offered. So it lets that happen before it judges anybody.
 """
 
 from __future__ import annotations
@@ -17,6 +20,9 @@ import trio
 from trio.lowlevel import ParkingLot
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
+
+_LATE = 0.2  # seconds; a loop that works is late by a few milliseconds
+_CATCH_UP = 1.0  # seconds that clients then have at most
 
 
 class Charge(Protocol):
@@ -51,7 +57,7 @@ class Upkeep:
         charge.next_sweep = at
         heapq.heappush(self._heap, (at, next(self._order), charge))
         if at < self._sleep.deadline:
-            self._sleep.deadline = at
+            self._sleep.deadline = max(at, trio.current_time())
 
     def flush_soon(self, charge: Charge) -> None:
         """Have ``charge`` flushed before the next scheduler tick is over."""
@@ -67,17 +73,24 @@ class Upkeep:
 
     async def _sweep_for_ever(self) -> None:
         while True:
+            began = trio.current_time()
             with trio.CancelScope(deadline=self._heap[0][0] if self._heap else inf) as self._sleep:
                 await trio.sleep_forever()
-            now = trio.current_time()
-            while self._heap and self._heap[0][0] <= now:
-                at, _, charge = heapq.heappop(self._heap)
-                if at == charge.next_sweep:  # not overtaken by an earlier wish
-                    charge.next_sweep = inf
-                    try:
-                        self.watch(charge, charge.sweep(now))
-                    except Exception:
-                        _let_go(charge)
+            late = trio.current_time() - max(began, self._sleep.deadline)
+            if late > _LATE:
+                await trio.sleep(min(late, _CATCH_UP))
+            self._sweep()
+
+    def _sweep(self) -> None:
+        now = trio.current_time()
+        while self._heap and self._heap[0][0] <= now:
+            at, _, charge = heapq.heappop(self._heap)
+            if at == charge.next_sweep:  # not overtaken by an earlier wish
+                charge.next_sweep = inf
+                try:
+                    self.watch(charge, charge.sweep(now))
+                except Exception:
+                    _let_go(charge)
 
     async def _flush_for_ever(self) -> None:
         while True:

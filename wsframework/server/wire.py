@@ -11,8 +11,24 @@ RECEIVE_SIZE = 64 * 1024
 SEND_SIZE = 64 * 1024
 
 
+class Receiver(Protocol):
+    """What a wire calls. Nothing here waits."""
+
+    def received(self, data: bytes) -> None:
+        """These bytes have come; none means that the other side has ended, or is gone."""
+
+    def writable(self) -> None:
+        """There is room again, as `Wire.ask_to_write` asked to be told."""
+
+    def hung_up(self) -> None:
+        """The other side is gone, while the wire was asked to hold and could not find out by reading."""
+
+    def abandon(self) -> None:
+        """Let go of the wire: something failed that must not."""
+
+
 class Wire(Protocol):
-    """Carries bytes for one connection, and calls its ``received(data)`` and ``writable()``. Nothing here waits."""
+    """Carries bytes for one connection, and calls its `Receiver`. Nothing here waits."""
 
     def send(self, data: bytes | memoryview) -> int:
         """Hand over the beginning of ``data``; return how many bytes were taken, 0 when there is no room.
@@ -35,3 +51,14 @@ class Wire(Protocol):
 
     def close(self) -> None:
         """Let go of the socket at once, whatever is still on its way."""
+
+
+class StartableWire(Wire, Protocol):
+    """A wire that one receiver can leave to the next: whoever reads the request head to whoever serves it."""
+
+    def start(self, receiver: Receiver) -> None:
+        """Receive for this one from now on."""
+
+    @property
+    def behind(self) -> bool:
+        """Some of what it took has not been taken by the system yet."""

@@ -19,8 +19,8 @@ from trio.lowlevel import RunVar, spawn_system_task
 
 from ..limits import Limits
 from ..server.lifespan import run_lifespan
+from ..server.reception import Reception
 from ..server.scope import Peers
-from ..server.server import Server
 
 _PEERS = Peers(("127.0.0.1", 50000), ("127.0.0.1", 80))
 
@@ -36,11 +36,11 @@ class Service:
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _ended: trio.Event = attrs.field(factory=trio.Event)
 
-    async def run(self, server: Server, stream: trio.abc.Stream) -> None:
+    async def run(self, reception: Reception, stream: trio.abc.Stream) -> None:
         try:
             with self._scope:
                 # No buffer besides the window, so that a test says how much may be on its way.
-                await server.handle_stream(stream, _PEERS, self.errors.append, buffer=0)
+                await reception.handle_stream(stream, _PEERS, self.errors.append, buffer=0)
         except* trio.Cancelled:
             raise
         except* BaseException as group:  # pytest.fail in a hook is no Exception, but this test's business only
@@ -72,14 +72,14 @@ class Host:
     ready: trio.Event = attrs.field(factory=trio.Event)
     unused: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
-    _server: Server = attrs.field(init=False)
+    _reception: Reception = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
 
     async def live(self) -> None:
         try:
             async with run_lifespan(self._app) as state:
-                self._server = Server(self._app, Config(), self._limits, state)
-                async with self._server.running() as self._nursery:
+                self._reception = Reception(self._app, Config(), self._limits, state)
+                async with self._reception.running() as self._nursery:
                     self.ready.set()
                     await self.unused.wait()
         except* trio.Cancelled:  # pragma: no cover - when the test is over, and its clients with it
@@ -94,7 +94,7 @@ class Host:
     def serve(self, stream: trio.abc.Stream) -> Service:
         """Start to serve a connection."""
         service = Service()
-        self._nursery.start_soon(service.run, self._server, stream)
+        self._nursery.start_soon(service.run, self._reception, stream)
         return service
 
 
