@@ -355,6 +355,9 @@ REFERENCE = {
     "wsframework.testing.Client": "testing",
     "wsframework.testing.HandshakeRefused": "testing",
     "wsframework.testing.NothingReceived": "testing",
+    "wsframework.testing.TestClient": "testing",
+    "wsframework.testing.WebSocketDenialResponse": "testing",
+    "wsframework.testing.WebSocketTestSession": "testing",
     "wsframework.testing.connect": "testing",
 }
 

@@ -26,7 +26,15 @@ PUBLIC = {
         "serve",
     },
     "wsframework.server": {"Server", "ServerStatistics", "serve"},
-    "wsframework.testing": {"Client", "HandshakeRefused", "NothingReceived", "connect"},
+    "wsframework.testing": {
+        "Client",
+        "HandshakeRefused",
+        "NothingReceived",
+        "TestClient",
+        "WebSocketDenialResponse",
+        "WebSocketTestSession",
+        "connect",
+    },
 }
 
 

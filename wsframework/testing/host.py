@@ -72,13 +72,14 @@ class Host:
     ready: trio.Event = attrs.field(factory=trio.Event)
     unused: trio.Event = attrs.field(factory=trio.Event)
     ended: trio.Event = attrs.field(factory=trio.Event)
+    _state: dict[str, Any] = attrs.field(init=False)
     _reception: Reception = attrs.field(init=False)
     _nursery: trio.Nursery = attrs.field(init=False)
 
     async def live(self) -> None:
         try:
-            async with run_lifespan(self._app) as state:
-                self._reception = Reception(self._app, Config(), self._limits, state)
+            async with run_lifespan(self._app) as self._state:
+                self._reception = Reception(self._app, Config(), self._limits, self._state)
                 async with self._reception.running() as self._nursery:
                     self.ready.set()
                     await self.unused.wait()
@@ -90,6 +91,10 @@ class Host:
             del _hosts.get()[id(self._app)]
             self.ready.set()
             self.ended.set()
+
+    async def serve_http(self, scope: Any, receive: Any, send: Any) -> None:
+        """Run the application for one HTTP request, as an ASGI application itself."""
+        await self._app({**scope, "state": dict(self._state)}, receive, send)
 
     def serve(self, stream: trio.abc.Stream) -> Service:
         """Start to serve a connection."""
