@@ -336,16 +336,22 @@ REFERENCE = {
     "wsframework.WebSocket": "websocket",
     "wsframework.App": "app",
     "wsframework.WebSocketRoute": "app",
+    "wsframework.Gap": "hub",
     "wsframework.Hub": "hub",
     "wsframework.HubStatistics": "hub",
+    "wsframework.Lag": "hub",
     "wsframework.Overflow": "hub",
+    "wsframework.Position": "hub",
     "wsframework.Receipt": "hub",
+    "wsframework.Subscription": "hub",
+    "wsframework.TopicStatistics": "hub",
     "wsframework.Limits": "limits",
     "wsframework.ClientError": "errors",
     "wsframework.CloseCode": "errors",
     "wsframework.InvalidData": "errors",
     "wsframework.ProtocolError": "errors",
     "wsframework.StartupError": "errors",
+    "wsframework.SubscriptionRefused": "errors",
     "wsframework.WebSocketDisconnect": "errors",
     "wsframework.WebSocketStateError": "errors",
     "wsframework.serve": "server",
@@ -365,7 +371,7 @@ REFERENCE = {
 INTERNAL = {
     "WebSocket": {"starter", "transport"},
     "WebSocketRoute": {"matches", "handle", "url_path_for"},  # Starlette's
-    "Receipt": {"add", "settle"},
+    "Receipt": {"add", "settle", "saw_behind"},
 }
 
 
@@ -442,10 +448,11 @@ def test_the_table_of_policies() -> None:
     assert set(re.findall(r"^\| `Overflow\.(\w+)` \|", reference("hub"), re.MULTILINE)) == set(Overflow.__members__)
 
 
-def test_the_table_of_statistics() -> None:
+@pytest.mark.parametrize("statistics", [wsframework.HubStatistics, wsframework.TopicStatistics])
+def test_the_table_of_statistics(statistics: type) -> None:
     """It has every number."""
-    table = reference("hub").partition("## HubStatistics")[2]
-    fields = [field.name for field in attrs.fields(wsframework.HubStatistics)]
+    table = reference("hub").partition(f"## {statistics.__name__}\n")[2].partition("\n## ")[0]
+    fields = [field.name for field in attrs.fields(statistics)]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == fields
 
 

@@ -7,7 +7,8 @@
     ├── ClientGone                the same, for a foreign ASGI application that sends (also an OSError)
     ├── ClientError               the client broke a rule; carries the close code that answers it
     │   ├── ProtocolError         it broke RFC 6455
-    │   └── InvalidData           its message does not fit the endpoint's encoding
+    │   ├── InvalidData           its message does not fit the endpoint's encoding
+    │   └── SubscriptionRefused   it may not have the topic that it asked for
     ├── RequestError              a request head that cannot be served; carries the HTTP status that answers it
     ├── StartupError              the server cannot start: a port that is taken, a file that is missing
     └── WebSocketStateError       the program called something at the wrong time (also a RuntimeError)
@@ -73,6 +74,10 @@ class ProtocolError(ClientError):
 
 class InvalidData(ClientError):  # noqa: N818 - says what the data is
     """A message that is fine as a message and does not fit the encoding of its endpoint."""
+
+
+class SubscriptionRefused(ClientError):  # noqa: N818 - says what happened
+    """The client does not get a subscription: it has too many, or may not have this one, or there is no such name."""
 
 
 class RequestError(Exception):

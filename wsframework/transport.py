@@ -192,7 +192,8 @@ class Transport(ABC):
 
     @abstractmethod
     def offer(self, encoded: Any) -> bool:
-        """Send what is already encoded. False: the client is behind now; the mailbox is told when it is not."""
+        """Send what is already encoded. False: the client is behind now, and the mailbox is told when it is not; or it
+        turned out to be gone."""
 
     @property
     @abstractmethod

@@ -140,7 +140,8 @@ async def test_a_topic_delivers_to_a_late_subscriber_from_its_own_beginning() ->
         bob = await here.enter("sport")
         first = here.hub.broadcast_nowait("news", "1")
         # subscribe lets the pump run, so what it does then is done here without that
-        bob.mailbox.subscriptions["news"] = ada.mailbox.subscriptions["news"].topic.subscribe(bob.mailbox)
+        topic = ada.mailbox.places["news"].topic
+        bob.mailbox.places["news"] = topic.subscribe(bob.mailbox, bob.mailbox.places["sport"].lane)
         second = here.hub.broadcast_nowait("news", "2")
         assert (numbers(first), numbers(second)) == ((1, 0, 0, 0), (2, 0, 0, 0))
         assert (ada.got, bob.got) == (["1", "2"], ["2"])

@@ -1,6 +1,11 @@
 """Publishing to many clients, none of which can hold up another."""
 
+from .gap import Gap as Gap
 from .hub import Hub as Hub
-from .hub import HubStatistics as HubStatistics
 from .overflow import Overflow as Overflow
+from .position import Position as Position
 from .receipt import Receipt as Receipt
+from .statistics import HubStatistics as HubStatistics
+from .statistics import TopicStatistics as TopicStatistics
+from .subscription import Lag as Lag
+from .subscription import Subscription as Subscription

@@ -1,50 +1,44 @@
-"""The hub: topics and their subscribers in this process, and the pump that delivers.
+"""The hub: topics and their subscribers in this process.
 
 How a message travels. `broadcast` appends to its topic and wakes the pump. The pump runs a scheduler tick later, joins
 what each topic has gathered into one buffer and offers that same buffer to every subscriber: one encoding, one order,
-one write per client and tick, and no wait for anybody. What a client does not take goes into its bounded channel; see
+one write per client and tick, and no wait for anybody. What a client does not take goes into its bounded lanes; see
 `wsframework.hub.subscriber`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, overload
 
-import attrs
 import trio
-from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
+from ..close import CloseCode, check_close
 from ..encoding import to_message
-from ..errors import WebSocketStateError
+from ..errors import SubscriptionRefused, WebSocketStateError
 from ..limits import MIB
 from ..transport import Transport
 from ..websocket import WebSocket
-from .overflow import Overflow
+from .from_thread import FromThread
+from .gap import OnGap
+from .names import check_topic
+from .overflow import Bounds, Overflow
+from .place import Place
 from .publication import Publication
+from .pump import Pump
 from .receipt import Receipt
-from .subscriber import Counters, Subscriber
+from .statistics import Counters, HubStatistics, TopicStatistics
+from .subscriber import Subscriber
+from .subscription import Subscription
 from .topic import Topic
 
 # A publisher that never waits must neither starve the program nor outrun the pump, whatever it publishes to: after this
 # many broadcasts the next one lets others run.
 _BURST = 64
 
-
-@attrs.frozen
-class HubStatistics:
-    """What goes on in a hub. ``published`` to ``disconnected`` count from its start, the others are of this moment."""
-
-    topics: int
-    subscribers: int
-    subscriptions: int
-    behind: int
-    waiting: int
-    waiting_bytes: int
-    published: int
-    dropped: int
-    disconnected: int
+Authorize = Callable[[WebSocket, str], Awaitable[bool]]
 
 
 class Hub:
@@ -54,6 +48,11 @@ class Hub:
         capacity: messages that may wait for one client.
         max_bytes: bytes that may wait for one client.
         overflow: what happens when more would have to wait.
+        block_timeout: seconds that a publisher waits for a client with ``Overflow.BLOCK``; then that client is
+            disconnected.
+        max_topics: topics that one client may subscribe to. Centrifugo's bound.
+        authorize: an async function that says whether this WebSocket may have this topic. It is asked by
+            ``subscribe(..., authorize=True)``.
 
     The defaults are those of Centrifugo and AnyCable: a client that is a megabyte behind is better off starting anew.
     Delivery is at most once, in order per topic, to whoever was subscribed when it was published.
@@ -62,88 +61,146 @@ class Hub:
     """
 
     def __init__(
-        self, *, capacity: int = 256, max_bytes: int = 1 * MIB, overflow: Overflow = Overflow.DISCONNECT
+        self,
+        *,
+        capacity: int = 256,
+        max_bytes: int = 1 * MIB,
+        overflow: Overflow = Overflow.DISCONNECT,
+        block_timeout: float = 10.0,
+        max_topics: int = 128,
+        authorize: Authorize | None = None,
     ) -> None:
-        if capacity < 1 or max_bytes < 1:
-            raise ValueError(f"Hub(capacity={capacity}, max_bytes={max_bytes}): both must be at least 1")
-        if not isinstance(overflow, Overflow):
-            raise TypeError(f"overflow is one of {', '.join(map(str, Overflow))}, not {overflow!r}")
-        self._capacity = capacity
-        self._max_bytes = max_bytes
-        self._overflow = overflow
+        if max_topics < 1 or not block_timeout > 0:
+            raise ValueError(f"max_topics={max_topics}, block_timeout={block_timeout}: both must be above zero")
+        self._bounds = Bounds(capacity, max_bytes, overflow)
+        self._block_timeout = block_timeout
+        self._max_topics = max_topics
+        self._authorize = authorize
         self._topics: dict[str, Topic] = {}
         self._subscribers: dict[Transport, Subscriber] = {}
-        self._dirty: list[Topic] = []
-        self._idle = ParkingLot()
+        self._identities: dict[str, dict[Subscriber, None]] = {}
+        self._pump = Pump()
         self._burst = _BURST
-        self._running = False
+        self._from_thread: FromThread | None = None
         self._counters = Counters()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Hub]:
         """Deliver until the block is left, then deliver what is still pending."""
-        if self._running:
+        if self._from_thread is not None:
             raise ValueError("this hub is running already; one hub belongs to one app")
         # Shielded: whoever says goodbye while we are being cancelled still publishes. Leaving the block ends it.
         pumping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
-            self._running = True
-            nursery.start_soon(self._pump, pumping)
+            self._from_thread = FromThread(self, trio.lowlevel.current_trio_token())
+            nursery.start_soon(self._pump.run, pumping)
             try:
                 yield self
             finally:
-                self._running = False
+                self._from_thread = None
                 pumping.cancel()
-                self._deliver()
+                self._pump.settle()
 
-    async def subscribe(self, websocket: WebSocket, topic: str) -> None:
+    # Subscribing
+
+    async def subscribe(
+        self,
+        websocket: WebSocket,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        on_gap: OnGap | None = None,
+        identity: str | None = None,
+        authorize: bool = False,
+    ) -> Subscription:
         """Have this client get everything that is published to ``topic`` from now on.
 
-        It ends with `unsubscribe` or with the connection. Subscribing twice is subscribing once.
+        It ends with `unsubscribe` or with the connection. Subscribing twice is subscribing once: the second call
+        returns the same subscription, as it is.
+
+        Args:
+            websocket: the client.
+            topic: a name of at most 255 bytes without control characters.
+            overflow: a policy for this subscription alone.
+            capacity: messages that may wait for this subscription alone.
+            max_bytes: bytes likewise.
+            on_gap: see `Subscription.on_gap`.
+            identity: whose connection this is, for ``to=`` and for `disconnect`. It is the connection's, not the
+                topic's, so it is enough to say it once.
+            authorize: ask the hub's ``authorize`` first, as for every topic that the client itself has named. The name
+                may be anything then.
+
+        With any of the first three, the subscription has a queue of its own, beside the one that the client's other
+        subscriptions share; what is not given is the hub's.
 
         Raises:
             WebSocketDisconnect: the client has left already.
             WebSocketStateError: the connection is not accepted yet, or nobody would end the subscription with it (the
                 WebSocket was made by hand), or the hub does not run.
+            SubscriptionRefused: the client has ``max_topics`` subscriptions already; or, with ``authorize``, it may not
+                have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008.
+            TypeError, ValueError: the name cannot be one, or the client has another identity.
+
+        If it is cancelled: the client has not subscribed.
         """
+        bounds = self._bounds.changed(capacity, max_bytes, overflow)
+        if authorize:
+            await self._ask(websocket, topic)
         await checkpoint()
         self._check(topic)
-        transport = websocket.transport
-        if transport.close_code is not None:
-            raise transport.disconnect()
-        if not transport.accepted:
-            raise WebSocketStateError("subscribe before accept: call `await websocket.accept()` first")
-        if websocket.starter is None:
-            raise WebSocketStateError(
-                "subscribe needs a WebSocketRoute, @app.websocket or an endpoint, which end it with the connection"
+        check_topic(topic)
+        subscriber = self._find_or_make(websocket)
+        place = subscriber.places.get(topic)
+        if place is None and len(subscriber.places) >= self._max_topics:
+            raise SubscriptionRefused(
+                CloseCode.POLICY_VIOLATION, f"this client has {self._max_topics} subscriptions, which is the limit"
             )
-        subscriber = self._subscribers.get(transport)
-        if subscriber is None:
-            if transport.mailbox is not None:
-                raise WebSocketStateError("this client has subscribed to another hub; a client has one")
-            subscriber = Subscriber(
-                transport, self._capacity, self._max_bytes, self._overflow, self._counters, self._dirty
-            )
-            subscriber.on_leave = self._forget
-            self._subscribers[transport] = transport.mailbox = subscriber
-        if topic not in subscriber.subscriptions:
-            subject = self._topics.get(topic)
-            if subject is None:
-                subject = self._topics[topic] = Topic(topic)
-            subscriber.subscriptions[topic] = subject.subscribe(subscriber)
+        if identity is not None:
+            self._identify(subscriber, identity)
+        if place is None:
+            place = subscriber.places[topic] = self._topic(topic).subscribe(subscriber, subscriber.lane(bounds), on_gap)
+        return Subscription(place)
 
     async def unsubscribe(self, websocket: WebSocket, topic: str) -> None:
         """End a subscription. What was published before still arrives. Without a subscription this does nothing."""
         await checkpoint()
         subscriber = self._subscribers.get(websocket.transport)
-        subscription = subscriber.subscriptions.pop(topic, None) if subscriber is not None else None
-        if subscription is not None:
-            subscription.catch_up()
-            subscription.end()
+        place = subscriber.places.pop(topic, None) if subscriber is not None else None
+        if place is not None:
+            place.catch_up()
+            place.end()
             self._forget_if_empty(topic)
 
+    def disconnect(
+        self, *, identity: str, code: int = CloseCode.POLICY_VIOLATION, reason: str = "disconnected by the server"
+    ) -> int:
+        """Close every connection of this identity. What waits for it is sent before, as far as it is taken.
+
+        Returns:
+            how many connections it were. Their sessions end as when the client had left.
+
+        Raises:
+            ValueError: the code must not be sent, or the reason has more than 123 bytes.
+        """
+        check_close(code, reason)
+        subscribers = list(self._identities.get(identity, ()))
+        for subscriber in subscribers:
+            subscriber.empty()
+            subscriber.transport.cut_off(code, reason)
+        return len(subscribers)
+
+    # Publishing
+
     async def broadcast(
-        self, topic: str, data: Any, *, exclude: WebSocket | Collection[WebSocket] | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        exclude: WebSocket | Collection[WebSocket] | None = None,
+        to: str | Collection[str] | None = None,
+        key: Hashable = None,
     ) -> Receipt:
         """Publish to everybody who has subscribed to ``topic``.
 
@@ -151,10 +208,12 @@ class Hub:
             topic: its name.
             data: a string goes out as text, bytes as binary, anything else as JSON text. It is encoded once.
             exclude: a client, or several, that do not get it.
+            to: an identity, or several; of the subscribers only their connections get it.
+            key: what this is the newest message of. Only `Overflow.LATEST` looks at it.
 
         Returns:
-            A receipt, true at the moment it is read. The call itself waits for no client: it lets other tasks run when
-            much has been published, and is otherwise done at once.
+            A receipt, true at the moment it is read. The call itself waits for no client, unless one has subscribed
+            with `Overflow.BLOCK`: it lets other tasks run when much has been published, and is otherwise done at once.
 
         Raises:
             TypeError: the data cannot be JSON.
@@ -169,76 +228,194 @@ class Hub:
         else:
             self._burst = _BURST
             await checkpoint()
-        return self.broadcast_nowait(topic, data, exclude=exclude)
+        self._check(topic)
+        publication = self._make(data, exclude, to, key)
+        subject = self._topics.get(topic)
+        if subject is not None and subject.turn is not None:
+            return await self._publish_when_there_is_room(subject, publication)
+        return self._publish(topic, publication)
 
     def broadcast_nowait(
-        self, topic: str, data: Any, *, exclude: WebSocket | Collection[WebSocket] | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        exclude: WebSocket | Collection[WebSocket] | None = None,
+        to: str | Collection[str] | None = None,
+        key: Hashable = None,
     ) -> Receipt:
-        """Publish like `broadcast`, from synchronous code on the Trio thread, to the clients of this process."""
-        self._check(topic)
-        receipt = Receipt(self._deliver)
-        publication = Publication(to_message(data), receipt, self._find(exclude))
-        subject = self._topics.get(topic)
-        if subject is None:
-            receipt.settle()
-            return receipt
-        self._counters.published += 1
-        if not subject.pending:
-            if not self._dirty:
-                self._idle.unpark()
-            self._dirty.append(subject)
-        subject.pending.append(publication)
-        return receipt
+        """Publish like `broadcast`, from synchronous code on the Trio thread, to the clients of this process.
 
-    def statistics(self) -> HubStatistics:
-        """Count what is there. Takes time in proportion to the subscribers."""
-        subscribers = self._subscribers.values()
+        Raises:
+            trio.WouldBlock: a client with `Overflow.BLOCK` has no room. The message was not published.
+            Otherwise as `broadcast`.
+        """
+        self._check(topic)
+        publication = self._make(data, exclude, to, key)
+        if self._full_places(topic, publication):
+            raise trio.WouldBlock(f"a client of {topic!r} has no room; `await hub.broadcast(...)` waits for it")
+        return self._publish(topic, publication)
+
+    @property
+    def from_thread(self) -> FromThread:
+        """Publishing from other threads: ``hub.from_thread.broadcast(topic, data)``, with the options of `broadcast`.
+
+        Raises:
+            WebSocketStateError: the hub does not run.
+        """
+        if self._from_thread is None:
+            raise _not_running()
+        return self._from_thread
+
+    # Looking
+
+    @overload
+    def statistics(self) -> HubStatistics: ...
+
+    @overload
+    def statistics(self, topic: str) -> TopicStatistics: ...
+
+    def statistics(self, topic: str | None = None) -> HubStatistics | TopicStatistics:
+        """Count what is there, in the hub or in one topic. Takes time in proportion to the subscribers."""
+        if topic is not None:
+            return (self._topics.get(topic) or Topic(topic, Counters())).statistics()
+        subscribers, counters = self._subscribers.values(), self._counters
         return HubStatistics(
             topics=len(self._topics),
             subscribers=len(subscribers),
-            subscriptions=sum(len(subscriber.subscriptions) for subscriber in subscribers),
+            subscriptions=sum(len(subscriber.places) for subscriber in subscribers),
             behind=sum(subscriber.behind for subscriber in subscribers),
             waiting=sum(subscriber.waiting for subscriber in subscribers),
             waiting_bytes=sum(subscriber.waiting_bytes for subscriber in subscribers),
-            published=self._counters.published,
-            dropped=self._counters.dropped,
-            disconnected=self._counters.disconnected,
+            published=counters.published,
+            dropped=counters.dropped,
+            dropped_by=counters.dropped_by.copy(),
+            conflated=counters.conflated,
+            disconnected=counters.disconnected,
         )
 
-    async def _pump(self, pumping: trio.CancelScope) -> None:
-        with pumping:
-            while True:
-                while not self._dirty:
-                    await self._idle.park()
-                self._deliver()
-                await checkpoint()
+    # Publishing, inside
 
-    def _deliver(self) -> None:
-        topics = self._dirty.copy()
-        self._dirty.clear()  # the same list for good: subscribers look at it
-        for topic in topics:
-            topic.deliver()
+    def _make(
+        self,
+        data: Any,
+        exclude: WebSocket | Collection[WebSocket] | None,
+        to: str | Collection[str] | None,
+        key: Hashable,
+    ) -> Publication:
+        publication = Publication(to_message(data), Receipt(self._pump.settle))
+        if exclude is not None:
+            websockets = (exclude,) if isinstance(exclude, WebSocket) else exclude
+            found = (self._subscribers.get(websocket.transport) for websocket in websockets)
+            publication.exclude = frozenset(subscriber.number for subscriber in found if subscriber is not None)
+        if to is not None:
+            publication.to = frozenset((to,) if isinstance(to, str) else to)
+        publication.key = key
+        return publication
 
-    def _find(self, exclude: WebSocket | Collection[WebSocket] | None) -> Collection[Subscriber]:
-        if exclude is None:
-            return ()
-        websockets = (exclude,) if isinstance(exclude, WebSocket) else exclude
-        found = (self._subscribers.get(websocket.transport) for websocket in websockets)
-        return {subscriber for subscriber in found if subscriber is not None}
+    def _publish(self, topic: str, publication: Publication) -> Receipt:
+        subject = self._topics.get(topic)
+        if subject is None:
+            check_topic(topic)
+            publication.receipt.settle()
+        else:
+            self._pump.publish(subject, publication)
+        self._counters.published += 1
+        return publication.receipt
+
+    async def _publish_when_there_is_room(self, subject: Topic, publication: Publication) -> Receipt:
+        """Wait for the clients of a topic that some have subscribed to with BLOCK, then publish.
+
+        One publisher at a time has its turn. So what they wait for is not taken away by a later one, and a client that
+        takes nothing costs them its time once and not each of them.
+        """
+        assert subject.turn is not None
+        async with subject.turn:
+            with trio.move_on_after(self._block_timeout):
+                while full := self._full_places(subject.name, publication):
+                    await full[0].subscriber.wait_for_room()
+            self._check(subject.name)
+            for place in self._full_places(subject.name, publication):
+                place.subscriber.disconnect(place, publication)
+            return self._publish(subject.name, publication)
+
+    def _full_places(self, topic: str, publication: Publication) -> list[Place]:
+        """Those who have subscribed with BLOCK and have no room for this."""
+        subject = self._topics.get(topic)
+        if subject is None or not subject.blocking:
+            return []
+        self._pump.settle()  # what is pending needs room too
+        return [
+            place
+            for place in subject.blocking
+            if place.concerns(publication) and not place.subscriber.has_room(place, publication)
+        ]
+
+    # Subscribers, inside
+
+    async def _ask(self, websocket: WebSocket, topic: Any) -> None:
+        if self._authorize is None:
+            raise WebSocketStateError("subscribe(..., authorize=True) asks `Hub(authorize=...)`, which this hub lacks")
+        try:
+            check_topic(topic)
+        except (TypeError, ValueError):
+            raise SubscriptionRefused(CloseCode.POLICY_VIOLATION, "that cannot be the name of a topic") from None
+        if not await self._authorize(websocket, topic):
+            raise SubscriptionRefused(CloseCode.POLICY_VIOLATION, "this client may not have that topic")
 
     def _check(self, topic: str) -> None:
         if not isinstance(topic, str) or not topic:
-            raise TypeError(f"a topic is named by a string that is not empty, not {topic!r}")
-        if not self._running:
+            check_topic(topic)
+        if self._from_thread is None:
+            raise _not_running()
+
+    def _find_or_make(self, websocket: WebSocket) -> Subscriber:
+        transport = websocket.transport
+        if transport.close_code is not None:
+            raise transport.disconnect()
+        if not transport.accepted:
+            raise WebSocketStateError("subscribe before accept: call `await websocket.accept()` first")
+        if websocket.starter is None:
             raise WebSocketStateError(
-                "the hub does not run: it runs in its app's lifespan, or inside `async with hub.running():`"
+                "subscribe needs a WebSocketRoute, @app.websocket or an endpoint, which end it with the connection"
             )
+        subscriber = self._subscribers.get(transport)
+        if subscriber is None:
+            if transport.mailbox is not None:
+                raise WebSocketStateError("this client has subscribed to another hub; a client has one")
+            subscriber = Subscriber(transport, self._bounds, self._pump.dirty)
+            subscriber.on_leave = self._forget
+            self._subscribers[transport] = transport.mailbox = subscriber
+        return subscriber
+
+    def _identify(self, subscriber: Subscriber, identity: str) -> None:
+        if subscriber.identity not in (None, identity):
+            raise ValueError(f"this client is {subscriber.identity!r} already, so it cannot become {identity!r}")
+        subscriber.identity = identity
+        self._identities.setdefault(identity, {})[subscriber] = None
+
+    def _topic(self, name: str) -> Topic:
+        subject = self._topics.get(name)
+        if subject is None:
+            subject = self._topics[name] = Topic(name, self._counters)
+        return subject
 
     def _forget(self, subscriber: Subscriber) -> None:
         del self._subscribers[subscriber.transport]
-        for topic in subscriber.subscriptions:
+        if subscriber.identity is not None:
+            connections = self._identities[subscriber.identity]
+            del connections[subscriber]
+            if not connections:
+                del self._identities[subscriber.identity]
+        for topic in subscriber.places:
             self._forget_if_empty(topic)
 
     def _forget_if_empty(self, topic: str) -> None:
-        if not self._topics[topic].subscriptions:
+        if not self._topics[topic].places:
             del self._topics[topic]
+
+
+def _not_running() -> WebSocketStateError:
+    return WebSocketStateError(
+        "the hub does not run: it runs in its app's lifespan, or inside `async with hub.running():`"
+    )

@@ -324,7 +324,7 @@ class Connection(Transport):
         if self._outgoing:
             self.flush()
         self._write(encoded)
-        return not self._backlog
+        return not (self._backlog or self.gone)
 
     # The end
 
