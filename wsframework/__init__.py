@@ -11,13 +11,17 @@ from .errors import StartupError as StartupError
 from .errors import SubscriptionRefused as SubscriptionRefused
 from .errors import WebSocketDisconnect as WebSocketDisconnect
 from .errors import WebSocketStateError as WebSocketStateError
+from .hub import Envelope as Envelope
 from .hub import Gap as Gap
+from .hub import History as History
 from .hub import Hub as Hub
 from .hub import HubStatistics as HubStatistics
 from .hub import Lag as Lag
 from .hub import Overflow as Overflow
 from .hub import Position as Position
+from .hub import Published as Published
 from .hub import Receipt as Receipt
+from .hub import StandardEnvelope as StandardEnvelope
 from .hub import Subscription as Subscription
 from .hub import TopicStatistics as TopicStatistics
 from .limits import Limits as Limits

@@ -205,6 +205,14 @@ class Transport(ABC):
     def crowded(self) -> bool:
         """So much waits that no message should be queued before some of it has been taken."""
 
+    async def wait_taken(self) -> None:
+        """Wait until the client has taken everything that was offered, or the end has begun.
+
+        Raises:
+            WebSocketDisconnect: there is no connection any more.
+        """
+        await self._wait_until_taken()
+
     def cut_off(self, code: int, reason: str = "") -> None:
         """End the connection although nobody in the endpoint asked for it. Does nothing after the end."""
         self._close(code, reason, by_us=False)

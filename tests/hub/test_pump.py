@@ -217,14 +217,13 @@ def test_order_and_completeness_while_the_pump_is_interrupted() -> None:
 
 def joins_at_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who subscribes gets what was pending already."""
-    subscribe = Topic.subscribe
+    go_live = Topic.go_live
 
-    def wrong(topic: Topic, *arguments: Any) -> Place:
-        place = subscribe(topic, *arguments)
+    def wrong(topic: Topic, place: Place) -> None:
+        go_live(topic, place)
         place.next = topic.begin
-        return place
 
-    monkeypatch.setattr(Topic, "subscribe", wrong)
+    monkeypatch.setattr(Topic, "go_live", wrong)
 
 
 def forgets_to_catch_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ one write per client and tick, and no wait for anybody. What a client does not t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, overload
 
@@ -19,18 +19,21 @@ from ..close import CloseCode, check_close
 from ..encoding import to_message
 from ..errors import SubscriptionRefused, WebSocketStateError
 from ..limits import MIB
-from ..transport import Transport
 from ..websocket import WebSocket
+from .envelope import Envelope
 from .from_thread import FromThread
 from .gap import OnGap
+from .history import Histories, History
 from .names import check_topic
 from .overflow import Bounds, Overflow
 from .place import Place
+from .position import Position
 from .publication import Publication
-from .pump import Pump
+from .published import Published
 from .receipt import Receipt
-from .statistics import Counters, HubStatistics, TopicStatistics
-from .subscriber import Subscriber
+from .registry import Registry
+from .replay import Replay
+from .statistics import HubStatistics, TopicStatistics
 from .subscription import Subscription
 from .topic import Topic
 
@@ -51,6 +54,8 @@ class Hub:
         block_timeout: seconds that a publisher waits for a client with ``Overflow.BLOCK``; then that client is
             disconnected.
         max_topics: topics that one client may subscribe to. Centrifugo's bound.
+        history: what topics remember, for those who were away and for ``latest=``; one for all, or by patterns of
+            names, the first that matches: ``{"chat:*": History(size=500), "*": None}``. It lasts while the hub runs.
         authorize: an async function that says whether this WebSocket may have this topic. It is asked by
             ``subscribe(..., authorize=True)``.
 
@@ -68,6 +73,7 @@ class Hub:
         overflow: Overflow = Overflow.DISCONNECT,
         block_timeout: float = 10.0,
         max_topics: int = 128,
+        history: History | Mapping[str, History | None] | None = None,
         authorize: Authorize | None = None,
     ) -> None:
         if max_topics < 1 or not block_timeout > 0:
@@ -76,13 +82,9 @@ class Hub:
         self._block_timeout = block_timeout
         self._max_topics = max_topics
         self._authorize = authorize
-        self._topics: dict[str, Topic] = {}
-        self._subscribers: dict[Transport, Subscriber] = {}
-        self._identities: dict[str, dict[Subscriber, None]] = {}
-        self._pump = Pump()
+        self._registry = Registry(self._bounds, Histories(history))
         self._burst = _BURST
         self._from_thread: FromThread | None = None
-        self._counters = Counters()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Hub]:
@@ -93,13 +95,20 @@ class Hub:
         pumping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
             self._from_thread = FromThread(self, trio.lowlevel.current_trio_token())
-            nursery.start_soon(self._pump.run, pumping)
+            nursery.start_soon(self._work, pumping)
             try:
                 yield self
             finally:
                 self._from_thread = None
                 pumping.cancel()
-                self._pump.settle()
+                self._registry.pump.settle()
+                self._registry.clear()
+
+    async def _work(self, scope: trio.CancelScope) -> None:
+        with scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._registry.pump.run)
+                nursery.start_soon(self._registry.agenda.run)
 
     # Subscribing
 
@@ -112,6 +121,9 @@ class Hub:
         capacity: int | None = None,
         max_bytes: int | None = None,
         on_gap: OnGap | None = None,
+        envelope: Envelope | None = None,
+        since: Position | None = None,
+        latest: bool = False,
         identity: str | None = None,
         authorize: bool = False,
     ) -> Subscription:
@@ -127,13 +139,19 @@ class Hub:
             capacity: messages that may wait for this subscription alone.
             max_bytes: bytes likewise.
             on_gap: see `Subscription.on_gap`.
+            envelope: what the publications look like on the wire, and gaps without ``on_gap``.
+            since: the last publication that the client has. If the hub remembers all that came after it, the client
+                gets that first, and the subscription is ``recovered``. Otherwise it gets none of it, and is told of a
+                gap without a count.
+            latest: have the client begin with the newest publication that the hub remembers, or, if there are keys, the
+                newest of each. With ``since``: only if nothing can be recovered.
             identity: whose connection this is, for ``to=`` and for `disconnect`. It is the connection's, not the
                 topic's, so it is enough to say it once.
             authorize: ask the hub's ``authorize`` first, as for every topic that the client itself has named. The name
                 may be anything then.
 
-        With any of the first three, the subscription has a queue of its own, beside the one that the client's other
-        subscriptions share; what is not given is the hub's.
+        With ``overflow``, ``capacity`` or ``max_bytes`` the subscription has a queue of its own, beside the one that
+        the client's other subscriptions share; what is not given is the hub's.
 
         Raises:
             WebSocketDisconnect: the client has left already.
@@ -141,9 +159,12 @@ class Hub:
                 WebSocket was made by hand), or the hub does not run.
             SubscriptionRefused: the client has ``max_topics`` subscriptions already; or, with ``authorize``, it may not
                 have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008.
-            TypeError, ValueError: the name cannot be one, or the client has another identity.
+            TypeError, ValueError: the name cannot be one, or the client has another identity, or what is asked for
+                cannot be: to resume in a conflated stream, or the latest of a topic that remembers nothing.
 
-        If it is cancelled: the client has not subscribed.
+        If the client is slow: with ``since`` or ``latest`` this waits until it has taken what it missed.
+
+        If it is cancelled: the client has not subscribed. What it missed may have been sent in part.
         """
         bounds = self._bounds.changed(capacity, max_bytes, overflow)
         if authorize:
@@ -151,27 +172,36 @@ class Hub:
         await checkpoint()
         self._check(topic)
         check_topic(topic)
-        subscriber = self._find_or_make(websocket)
+        subscriber = self._registry.subscriber(websocket)
         place = subscriber.places.get(topic)
         if place is None and len(subscriber.places) >= self._max_topics:
             raise SubscriptionRefused(
                 CloseCode.POLICY_VIOLATION, f"this client has {self._max_topics} subscriptions, which is the limit"
             )
+        if since is not None and bounds.overflow is Overflow.LATEST:
+            raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
+        if latest and not self._registry.remembers(topic):
+            raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")
         if identity is not None:
-            self._identify(subscriber, identity)
+            self._registry.identify(subscriber, identity)
         if place is None:
-            place = subscriber.places[topic] = self._topic(topic).subscribe(subscriber, subscriber.lane(bounds), on_gap)
+            subject = self._registry.topic(topic)
+            place = subscriber.places[topic] = Place(subject, subscriber, subscriber.lane(bounds), on_gap, envelope)
+            if since is None and not latest:
+                subject.go_live(place)
+            else:
+                await self._replay(place, since, latest)
         return Subscription(place)
 
     async def unsubscribe(self, websocket: WebSocket, topic: str) -> None:
         """End a subscription. What was published before still arrives. Without a subscription this does nothing."""
         await checkpoint()
-        subscriber = self._subscribers.get(websocket.transport)
+        subscriber = self._registry.subscribers.get(websocket.transport)
         place = subscriber.places.pop(topic, None) if subscriber is not None else None
         if place is not None:
             place.catch_up()
             place.end()
-            self._forget_if_empty(topic)
+            self._registry.forget_if_unused(place.topic)
 
     def disconnect(
         self, *, identity: str, code: int = CloseCode.POLICY_VIOLATION, reason: str = "disconnected by the server"
@@ -185,7 +215,7 @@ class Hub:
             ValueError: the code must not be sent, or the reason has more than 123 bytes.
         """
         check_close(code, reason)
-        subscribers = list(self._identities.get(identity, ()))
+        subscribers = self._registry.connections(identity)
         for subscriber in subscribers:
             subscriber.empty()
             subscriber.transport.cut_off(code, reason)
@@ -230,7 +260,7 @@ class Hub:
             await checkpoint()
         self._check(topic)
         publication = self._make(data, exclude, to, key)
-        subject = self._topics.get(topic)
+        subject = self._registry.topics.get(topic)
         if subject is not None and subject.turn is not None:
             return await self._publish_when_there_is_room(subject, publication)
         return self._publish(topic, publication)
@@ -269,6 +299,37 @@ class Hub:
 
     # Looking
 
+    async def history(self, topic: str, *, since: Position | None = None, limit: int | None = None) -> list[Published]:
+        """Return what a topic remembers, the oldest first.
+
+        Args:
+            topic: its name.
+            since: only what was published after this.
+            limit: at most so many: the first ones after ``since``, or, without that, the newest ones.
+
+        Raises:
+            LookupError: not all that was published after ``since`` is remembered.
+            WebSocketStateError: the hub does not run.
+        """
+        await checkpoint()
+        self._check(topic)
+        subject = self._registry.topics.get(topic)
+        if since is not None and (subject is None or not subject.remembers(since)):
+            raise LookupError(f"{topic!r} does not remember everything since {since}: load its present state anew")
+        if subject is None or not subject.memory:
+            return []
+        first = subject.memory.first
+        if since is not None:
+            first = since.offset + 1
+        elif limit is not None:
+            first = max(first, subject.end - limit)
+        return [each.published(topic, subject.epoch) for each in subject.memory.read(first, limit)]
+
+    async def latest(self, topic: str) -> Published | None:
+        """Return the newest publication that a topic remembers, or None. Raises `WebSocketStateError` as `history`."""
+        newest = await self.history(topic, limit=1)
+        return newest[0] if newest else None
+
     @overload
     def statistics(self) -> HubStatistics: ...
 
@@ -277,22 +338,7 @@ class Hub:
 
     def statistics(self, topic: str | None = None) -> HubStatistics | TopicStatistics:
         """Count what is there, in the hub or in one topic. Takes time in proportion to the subscribers."""
-        if topic is not None:
-            return (self._topics.get(topic) or Topic(topic, Counters())).statistics()
-        subscribers, counters = self._subscribers.values(), self._counters
-        return HubStatistics(
-            topics=len(self._topics),
-            subscribers=len(subscribers),
-            subscriptions=sum(len(subscriber.places) for subscriber in subscribers),
-            behind=sum(subscriber.behind for subscriber in subscribers),
-            waiting=sum(subscriber.waiting for subscriber in subscribers),
-            waiting_bytes=sum(subscriber.waiting_bytes for subscriber in subscribers),
-            published=counters.published,
-            dropped=counters.dropped,
-            dropped_by=counters.dropped_by.copy(),
-            conflated=counters.conflated,
-            disconnected=counters.disconnected,
-        )
+        return self._registry.statistics() if topic is None else self._registry.topic_statistics(topic)
 
     # Publishing, inside
 
@@ -303,25 +349,20 @@ class Hub:
         to: str | Collection[str] | None,
         key: Hashable,
     ) -> Publication:
-        publication = Publication(to_message(data), Receipt(self._pump.settle))
+        message = to_message(data)
+        publication = Publication(message, Receipt(self._registry.pump.settle))
+        publication.is_json = isinstance(message, str) and not isinstance(data, str)
         if exclude is not None:
-            websockets = (exclude,) if isinstance(exclude, WebSocket) else exclude
-            found = (self._subscribers.get(websocket.transport) for websocket in websockets)
-            publication.exclude = frozenset(subscriber.number for subscriber in found if subscriber is not None)
+            publication.exclude = self._registry.numbers(exclude)
         if to is not None:
             publication.to = frozenset((to,) if isinstance(to, str) else to)
         publication.key = key
         return publication
 
     def _publish(self, topic: str, publication: Publication) -> Receipt:
-        subject = self._topics.get(topic)
-        if subject is None:
+        if topic not in self._registry.topics:
             check_topic(topic)
-            publication.receipt.settle()
-        else:
-            self._pump.publish(subject, publication)
-        self._counters.published += 1
-        return publication.receipt
+        return self._registry.publish(topic, publication)
 
     async def _publish_when_there_is_room(self, subject: Topic, publication: Publication) -> Receipt:
         """Wait for the clients of a topic that some have subscribed to with BLOCK, then publish.
@@ -341,10 +382,10 @@ class Hub:
 
     def _full_places(self, topic: str, publication: Publication) -> list[Place]:
         """Those who have subscribed with BLOCK and have no room for this."""
-        subject = self._topics.get(topic)
+        subject = self._registry.topics.get(topic)
         if subject is None or not subject.blocking:
             return []
-        self._pump.settle()  # what is pending needs room too
+        self._registry.pump.settle()  # what is pending needs room too
         return [
             place
             for place in subject.blocking
@@ -369,50 +410,15 @@ class Hub:
         if self._from_thread is None:
             raise _not_running()
 
-    def _find_or_make(self, websocket: WebSocket) -> Subscriber:
-        transport = websocket.transport
-        if transport.close_code is not None:
-            raise transport.disconnect()
-        if not transport.accepted:
-            raise WebSocketStateError("subscribe before accept: call `await websocket.accept()` first")
-        if websocket.starter is None:
-            raise WebSocketStateError(
-                "subscribe needs a WebSocketRoute, @app.websocket or an endpoint, which end it with the connection"
-            )
-        subscriber = self._subscribers.get(transport)
-        if subscriber is None:
-            if transport.mailbox is not None:
-                raise WebSocketStateError("this client has subscribed to another hub; a client has one")
-            subscriber = Subscriber(transport, self._bounds, self._pump.dirty)
-            subscriber.on_leave = self._forget
-            self._subscribers[transport] = transport.mailbox = subscriber
-        return subscriber
-
-    def _identify(self, subscriber: Subscriber, identity: str) -> None:
-        if subscriber.identity not in (None, identity):
-            raise ValueError(f"this client is {subscriber.identity!r} already, so it cannot become {identity!r}")
-        subscriber.identity = identity
-        self._identities.setdefault(identity, {})[subscriber] = None
-
-    def _topic(self, name: str) -> Topic:
-        subject = self._topics.get(name)
-        if subject is None:
-            subject = self._topics[name] = Topic(name, self._counters)
-        return subject
-
-    def _forget(self, subscriber: Subscriber) -> None:
-        del self._subscribers[subscriber.transport]
-        if subscriber.identity is not None:
-            connections = self._identities[subscriber.identity]
-            del connections[subscriber]
-            if not connections:
-                del self._identities[subscriber.identity]
-        for topic in subscriber.places:
-            self._forget_if_empty(topic)
-
-    def _forget_if_empty(self, topic: str) -> None:
-        if not self._topics[topic].places:
-            del self._topics[topic]
+    async def _replay(self, place: Place, since: Position | None, latest: bool) -> None:
+        place.topic.joining[place] = None
+        try:
+            await Replay(place, since, latest).run()
+        finally:
+            if place.joining:  # it came to nothing
+                del place.subscriber.places[place.topic.name]
+                place.end()
+                self._registry.forget_if_unused(place.topic)
 
 
 def _not_running() -> WebSocketStateError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..encoding import to_message
+from ..transport import Message
+from .envelope import Envelope
 from .gap import Gap, OnGap
 from .lane import Lane, Slot
 from .position import Position
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from .subscriber import Subscriber
     from .topic import Topic
 
-_ENDED = -1  # a ``next`` of one who is offered nothing
+# What ``next`` is for one who is offered nothing.
+_ENDED = -1
+_JOINING = -2
 
 
 class Place:
@@ -23,41 +27,61 @@ class Place:
     Attributes:
         next: the number of the publication it is to be offered next; negative: it is offered nothing.
         lane: where its publications wait while the client is behind.
-        waiting: how many do, and ``waiting_bytes`` how large they are together.
+        waiting: how many of them do, and ``waiting_bytes`` how large they are together.
+        envelope: what they are wrapped in.
+        recovered: it began with a position, and nothing is missing behind that.
     """
 
     __slots__ = (
         "_lost",
         "_lost_last",
         "_seen",
+        "envelope",
         "lane",
         "next",
         "on_gap",
+        "recovered",
         "subscriber",
         "topic",
         "waiting",
         "waiting_bytes",
     )
 
-    def __init__(self, topic: Topic, subscriber: Subscriber, lane: Lane, on_gap: OnGap | None = None) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        subscriber: Subscriber,
+        lane: Lane,
+        on_gap: OnGap | None = None,
+        envelope: Envelope | None = None,
+    ) -> None:
         self.topic: Topic = topic
         self.subscriber: Subscriber = subscriber
-        self.next: int = topic.end
+        self.next: int = _JOINING
         self.lane: Lane = lane
         self.on_gap: OnGap | None = on_gap
+        self.envelope: Envelope | None = envelope
+        self.recovered = False
         self.waiting = 0
         self.waiting_bytes = 0
         self._lost = 0  # publications that are missing before the first that waits, or, if none waits, at all
         self._lost_last = 0  # those that are missing behind the last that waits
-        self._seen = 0  # while something waits or is missing: the number before which nothing does
+        self._seen = 0  # while something waits or is missing, and after the end: the last one before that
 
     def catch_up(self) -> None:
         """Offer the subscriber what was published so far."""
         if self.topic.pending:
             self.topic.deliver_to(self)
 
+    @property
+    def joining(self) -> bool:
+        """It is not live yet, and has not ended."""
+        return self.next == _JOINING
+
     def end(self) -> None:
         """Get nothing more."""
+        self.topic.joining.pop(self, None)
+        self._seen = self.position.offset
         self.next = _ENDED
         self.topic.places.pop(self.subscriber, None)
         self.topic.blocking.pop(self, None)
@@ -72,9 +96,9 @@ class Place:
     @property
     def position(self) -> Position:
         """The last publication before which the connection has taken, or will never get, everything."""
-        if self.waiting or self._lost:
+        if self.waiting or self._lost or self.next < 0:
             return Position(self.topic.epoch, self._seen)
-        return Position(self.topic.epoch, (self.topic.end if self.next < 0 else self.next) - 1)
+        return Position(self.topic.epoch, self.next - 1)
 
     # What is missing. It stands before the first that waits, before any other that does, or behind the last.
 
@@ -102,7 +126,7 @@ class Place:
             self._lost += 1
         self.subscriber.missing[self] = None
 
-    def pass_on(self, slot: Slot) -> Any:
+    def pass_on(self, slot: Slot) -> Message | None:
         """What stood first in line leaves. Return the message about what is missing before it, or None."""
         self._lost += slot.lost
         message = self.tell_gap() if self._lost else None
@@ -110,11 +134,18 @@ class Place:
         self._let_go()
         return message
 
-    def tell_gap(self) -> Any:
+    def tell_gap(self) -> Message | None:
         """Tell what is missing before the first that waits. Return the message about it for the client, or None."""
         gap = Gap(self._lost, Position(self.topic.epoch, self._seen))
         self._lost = 0
-        told = None if self.on_gap is None else self.on_gap(gap)
+        return self.say(gap)
+
+    def say(self, gap: Gap) -> Message | None:
+        """Tell of a gap. Return the message about it for the client, or None."""
+        if self.on_gap is not None:
+            told = self.on_gap(gap)
+        else:
+            told = None if self.envelope is None else self.envelope.gap(self.topic.name, gap)
         return None if told is None else to_message(told)
 
     @property

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..encoding import to_message
 from ..transport import Message, WireFormat
+from .position import Position
+from .published import Published
 from .receipt import Receipt
+
+if TYPE_CHECKING:
+    from .envelope import Envelope
+    from .place import Place
+
+# What one client is offered in one write, in bytes: more would go past its bounds if it is about to fall behind.
+WRITE_SIZE = 64 * 1024
 
 
 class Payload:
@@ -35,24 +45,37 @@ class Publication(Payload):
             longer than its subscribers live.
         to: the identities that get it; None for everybody.
         key: what it is the newest message of, for subscriptions with ``Overflow.LATEST``.
+        is_json: the message was a value, and is JSON text now.
     """
 
-    __slots__ = ("exclude", "key", "offset", "receipt", "to")
+    __slots__ = ("_wrapped", "exclude", "is_json", "key", "offset", "receipt", "to")
 
-    def __init__(
-        self,
-        message: Message,
-        receipt: Receipt,
-        exclude: Collection[int] = (),
-        to: Collection[str] | None = None,
-        key: Hashable = None,
-    ) -> None:
+    def __init__(self, message: Message, receipt: Receipt) -> None:
         super().__init__(message)
         self.receipt: Receipt = receipt
-        self.exclude: Collection[int] = exclude
-        self.to: Collection[str] | None = to
-        self.key: Hashable = key
+        self.exclude: Collection[int] = ()
+        self.to: Collection[str] | None = None
+        self.key: Hashable = None
+        self.is_json: bool = False
         self.offset: int = 0
+        self._wrapped: dict[Envelope, Payload] | None = None
+
+    def wrapped(self, place: Place) -> Payload:
+        """Return what goes out to this subscriber: made once for all that have an equal envelope."""
+        envelope = place.envelope
+        if envelope is None:
+            return self
+        if self._wrapped is None:
+            self._wrapped = {}
+        payload = self._wrapped.get(envelope)
+        if payload is None:
+            message = to_message(envelope.publication(self.published(place.topic.name, place.topic.epoch)))
+            payload = self._wrapped[envelope] = Payload(message)
+        return payload
+
+    def published(self, topic: str, epoch: str) -> Published:
+        """Return what the program sees of it."""
+        return Published(topic, Position(epoch, self.offset), self.message, self.is_json, self.key)
 
 
 def join(payloads: Sequence[Payload], wire_format: WireFormat) -> Any:
@@ -60,3 +83,13 @@ def join(payloads: Sequence[Payload], wire_format: WireFormat) -> Any:
     if len(payloads) == 1:
         return payloads[0].encoded(wire_format)
     return wire_format.join([payload.encoded(wire_format) for payload in payloads])
+
+
+def split_write(publications: list[Publication]) -> tuple[list[Publication], list[Publication]]:
+    """Take as many as make one write, at least one if there is one; return them and the rest."""
+    size = 0
+    for number, publication in enumerate(publications, 1):
+        size += publication.size
+        if size >= WRITE_SIZE:
+            return publications[:number], publications[number:]
+    return publications, []

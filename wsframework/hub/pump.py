@@ -12,7 +12,6 @@ import sys
 from collections import deque
 from time import perf_counter
 
-import trio
 from trio.lowlevel import ParkingLot, checkpoint
 
 from .publication import Publication
@@ -46,14 +45,13 @@ class Pump:
             self.dirty.append(topic)
         topic.publish(publication)
 
-    async def run(self, pumping: trio.CancelScope) -> None:
+    async def run(self) -> None:
         """Deliver until cancelled."""
-        with pumping:
-            while True:
-                while not self.dirty:
-                    await self._idle.park()
-                self._work()
-                await checkpoint()
+        while True:
+            while not self.dirty:
+                await self._idle.park()
+            self._work()
+            await checkpoint()
 
     def settle(self) -> None:
         """Deliver at once everything that was published so far.

@@ -26,12 +26,9 @@ from ..transport import Ticket, Transport
 from .lane import Lane, Slot
 from .overflow import Bounds
 from .place import Place
-from .publication import Payload, Publication, join
+from .publication import WRITE_SIZE, Payload, Publication, join, split_write
 
 logger: logging.Logger = logging.getLogger("wsframework.hub")
-
-# What one client is offered in one write, in bytes: more would go past its bounds if it is about to fall behind.
-WRITE_SIZE = 64 * 1024
 
 # Direct messages that may be in line for one client.
 _IN_LINE = 64
@@ -103,7 +100,9 @@ class Subscriber:
 
     def has_room(self, place: Place, publication: Publication) -> bool:
         """Say whether this could be delivered now without going beyond the bounds of its lane."""
-        return not self.behind or self.transport.close_code is not None or place.lane.fits(publication.size)
+        return (
+            not self.behind or self.transport.close_code is not None or place.lane.fits(publication.wrapped(place).size)
+        )
 
     async def wait_for_room(self) -> None:
         """Wait until something has left a lane."""
@@ -131,8 +130,9 @@ class Subscriber:
         """Offer these, or keep them while the client is behind."""
         rest = publications
         while rest and not self.behind and self.transport.close_code is None:
-            together, rest = _split(rest)
-            if self.transport.offer(join(together, self.transport.wire_format)):
+            together, rest = split_write(rest)
+            payloads = together if place.envelope is None else [each.wrapped(place) for each in together]
+            if self.transport.offer(join(payloads, self.transport.wire_format)):
                 for publication in together:
                     publication.receipt.add(delivered=1)
             else:
@@ -161,7 +161,7 @@ class Subscriber:
         if lane is not self._lane and not lane.waiting and lane not in self._lanes:
             self._lanes.append(lane)
         publication.receipt.saw_behind(self.waiting)
-        if lane.keep(Slot(self._put, place, publication, publication, publication.offset)):
+        if lane.keep(Slot(self._put, place, publication, publication.wrapped(place), publication.offset)):
             self._put += 1
             publication.receipt.saw_behind(self.waiting)
         else:
@@ -265,13 +265,3 @@ class Subscriber:
     def waiting_bytes(self) -> int:
         """Their size together, as payload bytes."""
         return sum(lane.waiting_bytes for lane in self._lanes)
-
-
-def _split(publications: list[Publication]) -> tuple[list[Publication], list[Publication]]:
-    """Take as many as make one write, at least one; return them and the rest."""
-    size = 0
-    for number, publication in enumerate(publications, 1):
-        size += publication.size
-        if size >= WRITE_SIZE:
-            return publications[:number], publications[number:]
-    return publications, []

@@ -41,6 +41,15 @@ class Subscription:
         return self._place.position
 
     @property
+    def recovered(self) -> bool:
+        """It was made with ``since``, and the client gets everything that was published after that.
+
+        If it is False, load the present state anew: what was missed cannot be had. If a position was given, a gap has
+        been told too, without a count if nobody knows it.
+        """
+        return self._place.recovered
+
+    @property
     def on_gap(self) -> OnGap | None:
         """Called, without waiting, with each `Gap`, at the place in the client's stream where something is missing.
 

@@ -16,13 +16,14 @@ import attrs
 import trio
 
 from ..transport import WireFormat
-from .gap import OnGap
-from .lane import Lane
+from .envelope import Envelope
+from .history import History, Memory
 from .overflow import Overflow
 from .place import Place
-from .publication import Publication, join
+from .position import Position
+from .publication import WRITE_SIZE, Publication, join
 from .statistics import Counters, TopicStatistics
-from .subscriber import WRITE_SIZE, Subscriber
+from .subscriber import Subscriber
 
 logger: logging.Logger = logging.getLogger("wsframework.hub")
 
@@ -41,28 +42,57 @@ class _Sweep:
     at: int = 0
     delivered: int = 0
     joined: dict[WireFormat, Any] = attrs.Factory(dict)
+    joined_in: dict[tuple[Envelope, WireFormat], Any] = attrs.Factory(dict)
+
+    def wrapped(self, place: Place, envelope: Envelope) -> Any:
+        """What goes out to all that have this envelope and this wire format."""
+        key = envelope, place.subscriber.transport.wire_format
+        encoded = self.joined_in.get(key)
+        if encoded is None:
+            payloads = [publication.wrapped(place) for publication in self.publications]
+            encoded = self.joined_in[key] = join(payloads, key[1])
+        return encoded
 
 
 class Topic:
-    """A name to publish to. Lives as long as somebody subscribes.
+    """A name to publish to. Lives as long as somebody subscribes or something is remembered.
 
     Attributes:
-        places: of those who subscribe.
+        places: of those who subscribe and are live.
+        joining: of those who catch up yet; a set that keeps its order.
+        memory: of what was published, if it has one.
         pending: publications that the pump has not offered to everybody yet; ``begin`` is the number of the first.
         blocking: the places that publishers wait for; a set that keeps its order.
         turn: publishers that have to wait do so one after the other.
+        watched: somebody will look whether its memory is empty.
     """
 
-    __slots__ = ("_epoch", "_sweep", "begin", "blocking", "counters", "name", "pending", "places", "turn")
+    __slots__ = (
+        "_epoch",
+        "_sweep",
+        "begin",
+        "blocking",
+        "counters",
+        "joining",
+        "memory",
+        "name",
+        "pending",
+        "places",
+        "turn",
+        "watched",
+    )
 
-    def __init__(self, name: str, counters: Counters) -> None:
+    def __init__(self, name: str, counters: Counters, history: History | None = None) -> None:
         self.name: str = name
         self.places: dict[Subscriber, Place] = {}
+        self.joining: dict[Place, None] = {}
+        self.memory: Memory | None = None if history is None else Memory(history, 1)
         self.pending: list[Publication] = []
         self.begin = 1
         self.blocking: dict[Place, None] = {}
         self.turn: trio.StrictFIFOLock | None = None
         self.counters = Counters(counters)
+        self.watched = False
         self._epoch: str | None = None
         self._sweep: _Sweep | None = None
 
@@ -78,18 +108,38 @@ class Topic:
             self._epoch = token_hex(4)
         return self._epoch
 
-    def subscribe(self, subscriber: Subscriber, lane: Lane, on_gap: OnGap | None = None) -> Place:
-        place = self.places[subscriber] = Place(self, subscriber, lane, on_gap)
-        if lane.bounds.overflow is Overflow.BLOCK:
+    def go_live(self, place: Place) -> None:
+        """Have somebody take part who has what was published so far, or is not to have it."""
+        self.joining.pop(place, None)
+        self.places[place.subscriber] = place
+        place.next = self.end
+        if place.lane.bounds.overflow is Overflow.BLOCK:
             self.blocking[place] = None
             self.turn = self.turn or trio.StrictFIFOLock()
-        return place
+
+    def remembers(self, since: Position) -> bool:
+        """Say whether everything behind this position is there, and nothing else is taken for it."""
+        if since.epoch != self.epoch or not 0 <= since.offset < self.end:
+            return False
+        return since.offset == self.end - 1 or (self.memory is not None and self.memory_first <= since.offset + 1)
+
+    @property
+    def memory_first(self) -> int:
+        """The number of the oldest publication that is remembered, or of the next one when none is."""
+        return self.memory.first if self.memory else self.end
+
+    @property
+    def in_use(self) -> bool:
+        """Somebody subscribes, or something is remembered."""
+        return bool(self.places or self.joining or self.memory)
 
     def publish(self, publication: Publication) -> None:
         """Give a publication its number and have it wait for the pump."""
         publication.offset = self.end
         self.pending.append(publication)
         self.counters.published += 1
+        if self.memory is not None:
+            self.memory.append(publication)
 
     def sweep(self, budget: int) -> int:
         """Offer what is pending to so many subscribers more, as one joined buffer to all that keep up.
@@ -175,10 +225,13 @@ class Topic:
                         self.deliver_to(place)
                     continue
                 place.next = end
-                wire_format = transport.wire_format
-                encoded = joined.get(wire_format)
-                if encoded is None:
-                    encoded = joined[wire_format] = join(publications, wire_format)
+                if place.envelope is None:
+                    wire_format = transport.wire_format
+                    encoded = joined.get(wire_format)
+                    if encoded is None:
+                        encoded = joined[wire_format] = join(publications, wire_format)
+                else:
+                    encoded = sweep.wrapped(place, place.envelope)
                 if transport.offer(encoded):
                     delivered += 1
                 else:
