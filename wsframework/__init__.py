@@ -17,8 +17,10 @@ from .hub import History as History
 from .hub import Hub as Hub
 from .hub import HubStatistics as HubStatistics
 from .hub import Lag as Lag
+from .hub import Member as Member
 from .hub import Overflow as Overflow
 from .hub import Position as Position
+from .hub import PresenceEvent as PresenceEvent
 from .hub import Published as Published
 from .hub import Receipt as Receipt
 from .hub import StandardEnvelope as StandardEnvelope

@@ -151,7 +151,7 @@ async def test_an_end_while_it_catches_up(way: str, autojump_clock: MockClock) -
                     with pytest.raises(WebSocketDisconnect):
                         await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 0))
                 else:
-                    await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 0))
+                    await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 0), presence=1)
 
             nursery.start_soon(resume)
             await wait_all_tasks_blocked()
@@ -167,6 +167,7 @@ async def test_an_end_while_it_catches_up(way: str, autojump_clock: MockClock) -
                 case "left":
                     ada.leave()
         assert here.hub.statistics().subscriptions == 0
+        assert await here.hub.presence("a") == []
         assert here.hub._registry.topics["a"].joining == {}
         here.publish("a", "live")
         assert "live" not in ada.got

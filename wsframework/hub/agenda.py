@@ -13,9 +13,14 @@ Job = Callable[[], None]
 
 
 class Agenda:
-    """Calls functions at their time. They must not wait, and must not raise."""
+    """Calls functions at their time. They must not wait, and must not raise.
+
+    Attributes:
+        open: the hub has not stopped, so that what is noted will be done.
+    """
 
     def __init__(self) -> None:
+        self.open = True
         self._jobs: list[tuple[float, int, Job]] = []
         self._numbers = count()
         self._news = trio.lowlevel.ParkingLot()
@@ -27,6 +32,7 @@ class Agenda:
 
     async def run(self) -> None:
         """Call them until cancelled."""
+        self.open = True
         while True:
             with trio.move_on_at(self._jobs[0][0] if self._jobs else inf):
                 await self._news.park()
@@ -34,6 +40,7 @@ class Agenda:
             while self._jobs and self._jobs[0][0] <= now:
                 heappop(self._jobs)[2]()
 
-    def clear(self) -> None:
-        """Call none of them any more."""
+    def close(self) -> None:
+        """Call none of them any more, until it runs again."""
+        self.open = False
         self._jobs.clear()

@@ -10,6 +10,7 @@ import attrs
 import msgspec
 
 from .gap import Gap
+from .member import PresenceEvent
 from .published import Published
 
 
@@ -34,6 +35,10 @@ class Envelope(ABC):
         """
         return None
 
+    def presence(self, event: PresenceEvent) -> Any:
+        """Return what is sent to those who watch who is present."""
+        return event.standard()
+
 
 @attrs.frozen
 class StandardEnvelope(Envelope):
@@ -46,8 +51,11 @@ class StandardEnvelope(Envelope):
         {"topic": "news", "epoch": "5f3a09c1", "offset": 20, "base64": "AP8="}
         {"topic": "news", "epoch": "5f3a09c1", "offset": 20, "gap": 7}
 
-    The last one says that seven publications are missing behind offset 20; ``null`` in the place of a number says that
-    nobody knows how many. A client that keeps the newest epoch and offset can resume with them; see `Hub.subscribe`.
+        {"topic": "news", "presence": "join", "members": [{"identity": "ada", "data": {"any": "JSON"}}]}
+
+    The fourth one says that seven publications are missing behind offset 20; ``null`` in the place of a number says
+    that nobody knows how many. For the last one see `PresenceEvent`. A client that keeps the newest epoch and offset
+    can resume with them; see `Hub.subscribe`.
     """
 
     def publication(self, published: Published) -> Any:

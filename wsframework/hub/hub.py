@@ -16,7 +16,7 @@ import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..close import CloseCode, check_close
-from ..encoding import to_message
+from ..encoding import encode_json, to_message
 from ..errors import SubscriptionRefused, WebSocketStateError
 from ..limits import MIB
 from ..websocket import WebSocket
@@ -24,6 +24,7 @@ from .envelope import Envelope
 from .from_thread import FromThread
 from .gap import OnGap
 from .history import Histories, History
+from .member import Member
 from .names import check_topic
 from .overflow import Bounds, Overflow
 from .place import Place
@@ -56,6 +57,7 @@ class Hub:
         max_topics: topics that one client may subscribe to. Centrifugo's bound.
         history: what topics remember, for those who were away and for ``latest=``; one for all, or by patterns of
             names, the first that matches: ``{"chat:*": History(size=500), "*": None}``. It lasts while the hub runs.
+        presence_grace: seconds after which somebody whose last connection has ended is present no more. AnyCable's 15.
         authorize: an async function that says whether this WebSocket may have this topic. It is asked by
             ``subscribe(..., authorize=True)``.
 
@@ -74,15 +76,18 @@ class Hub:
         block_timeout: float = 10.0,
         max_topics: int = 128,
         history: History | Mapping[str, History | None] | None = None,
+        presence_grace: float = 15.0,
         authorize: Authorize | None = None,
     ) -> None:
         if max_topics < 1 or not block_timeout > 0:
             raise ValueError(f"max_topics={max_topics}, block_timeout={block_timeout}: both must be above zero")
+        if not presence_grace >= 0:
+            raise ValueError(f"presence_grace={presence_grace} is a number of seconds, perhaps 0")
         self._bounds = Bounds(capacity, max_bytes, overflow)
         self._block_timeout = block_timeout
         self._max_topics = max_topics
         self._authorize = authorize
-        self._registry = Registry(self._bounds, Histories(history))
+        self._registry = Registry(self._bounds, Histories(history), presence_grace)
         self._burst = _BURST
         self._from_thread: FromThread | None = None
 
@@ -124,13 +129,16 @@ class Hub:
         envelope: Envelope | None = None,
         since: Position | None = None,
         latest: bool = False,
+        presence: Any = None,
+        presence_events: bool = False,
         identity: str | None = None,
         authorize: bool = False,
     ) -> Subscription:
         """Have this client get everything that is published to ``topic`` from now on.
 
         It ends with `unsubscribe` or with the connection. Subscribing twice is subscribing once: the second call
-        returns the same subscription, as it is.
+        returns the same subscription, as it is. To change what is said of somebody who is present, assign to
+        `Subscription.presence`.
 
         Args:
             websocket: the client.
@@ -145,8 +153,11 @@ class Hub:
                 gap without a count.
             latest: have the client begin with the newest publication that the hub remembers, or, if there are keys, the
                 newest of each. With ``since``: only if nothing can be recovered.
+            presence: have this client be present in the topic, with this value, such as a name and a colour; it is sent
+                to others as JSON. An empty dict will do. See `presence`.
+            presence_events: send this client who is present, and then who comes and goes. See `PresenceEvent`.
             identity: whose connection this is, for ``to=`` and for `disconnect`. It is the connection's, not the
-                topic's, so it is enough to say it once.
+                topic's, so it is enough to say it once. Several connections of one identity are one person.
             authorize: ask the hub's ``authorize`` first, as for every topic that the client itself has named. The name
                 may be anything then.
 
@@ -159,8 +170,9 @@ class Hub:
                 WebSocket was made by hand), or the hub does not run.
             SubscriptionRefused: the client has ``max_topics`` subscriptions already; or, with ``authorize``, it may not
                 have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008.
-            TypeError, ValueError: the name cannot be one, or the client has another identity, or what is asked for
-                cannot be: to resume in a conflated stream, or the latest of a topic that remembers nothing.
+            TypeError, ValueError: the name cannot be one, or the client has another identity, or what is said of it
+                cannot be JSON, or what is asked for cannot be: to resume in a conflated stream, or the latest of what
+                is not remembered.
 
         If the client is slow: with ``since`` or ``latest`` this waits until it has taken what it missed.
 
@@ -182,6 +194,8 @@ class Hub:
             raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
         if latest and not self._registry.remembers(topic):
             raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")
+        if presence is not None:
+            encode_json(presence)  # an error has to come before anything has changed
         if identity is not None:
             self._registry.identify(subscriber, identity)
         if place is None:
@@ -191,6 +205,14 @@ class Hub:
                 subject.go_live(place)
             else:
                 await self._replay(place, since, latest)
+            # Nothing lets others run from going live to here.
+            if place.next < 0:
+                return Subscription(place)  # it was ended while it caught up
+            if presence_events:
+                watched = self._registry.presence(subject)
+                subscriber.watching[topic] = watched.watch(subscriber, subscriber.lane(self._bounds), envelope)
+            if presence is not None:
+                self._registry.presence(subject).join(place, presence)
         return Subscription(place)
 
     async def unsubscribe(self, websocket: WebSocket, topic: str) -> None:
@@ -200,6 +222,11 @@ class Hub:
         place = subscriber.places.pop(topic, None) if subscriber is not None else None
         if place is not None:
             place.catch_up()
+            watching = subscriber.watching.pop(topic, None) if subscriber is not None else None
+            if watching is not None:
+                watching.end()
+            if place.topic.presence is not None:
+                place.topic.presence.leave(place, at_once=True)
             place.end()
             self._registry.forget_if_unused(place.topic)
 
@@ -324,6 +351,20 @@ class Hub:
         elif limit is not None:
             first = max(first, subject.end - limit)
         return [each.published(topic, subject.epoch) for each in subject.memory.read(first, limit)]
+
+    async def presence(self, topic: str) -> list[Member]:
+        """Return who is present in a topic: one for each identity, in the order in which they came.
+
+        Somebody is present who has subscribed with ``presence=``; after the last connection of it has broken, for
+        ``presence_grace`` seconds more; after `unsubscribe`, not at all.
+
+        Raises:
+            WebSocketStateError: the hub does not run.
+        """
+        await checkpoint()
+        self._check(topic)
+        subject = self._registry.topics.get(topic)
+        return [] if subject is None or subject.presence is None else subject.presence.members()
 
     async def latest(self, topic: str) -> Published | None:
         """Return the newest publication that a topic remembers, or None. Raises `WebSocketStateError` as `history`."""

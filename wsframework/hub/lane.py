@@ -74,8 +74,11 @@ class Lane:
                     self._drop_first(slot.publication)
         # With BLOCK the publisher has waited for this room. That it is not there can only be because the client kept up
         # then and is behind now, with an empty lane; one message more than its bytes allow is better than a lost one.
-        if self.fits(size) or overflow is Overflow.BLOCK:
+        # Nobody waits with news of who is present, so it may find the lane full.
+        if self.fits(size) or (overflow is Overflow.BLOCK and self.waiting < self.bounds.capacity):
             self._put(slot)
+        elif overflow is Overflow.BLOCK:
+            return False
         else:
             slot.place.miss_last(slot)
             self._count_drop(slot, slot.publication)

@@ -80,6 +80,8 @@ class Place:
 
     def end(self) -> None:
         """Get nothing more."""
+        if self.topic.presence is not None:
+            self.topic.presence.leave(self)
         self.topic.joining.pop(self, None)
         self._seen = self.position.offset
         self.next = _ENDED

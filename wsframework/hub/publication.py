@@ -69,9 +69,12 @@ class Publication(Payload):
             self._wrapped = {}
         payload = self._wrapped.get(envelope)
         if payload is None:
-            message = to_message(envelope.publication(self.published(place.topic.name, place.topic.epoch)))
-            payload = self._wrapped[envelope] = Payload(message)
+            payload = self._wrapped[envelope] = self.wrap(envelope, place)
         return payload
+
+    def wrap(self, envelope: Envelope, place: Place) -> Payload:
+        """Put it into an envelope, on its way to this subscriber and all others that have an equal one."""
+        return Payload(to_message(envelope.publication(self.published(place.topic.name, place.topic.epoch))))
 
     def published(self, topic: str, epoch: str) -> Published:
         """Return what the program sees of it."""

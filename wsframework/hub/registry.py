@@ -10,6 +10,7 @@ from ..websocket import WebSocket
 from .agenda import Agenda
 from .history import Histories
 from .overflow import Bounds
+from .presence import Presence
 from .publication import Publication
 from .pump import Pump
 from .receipt import Receipt
@@ -27,15 +28,17 @@ class Registry:
     Args:
         bounds: of the lane that the subscriptions of one client share.
         histories: what topics remember.
+        presence_grace: seconds that those who are present have to come back.
     """
 
-    def __init__(self, bounds: Bounds, histories: Histories) -> None:
+    def __init__(self, bounds: Bounds, histories: Histories, presence_grace: float) -> None:
         self.topics: dict[str, Topic] = {}
         self.subscribers: dict[Transport, Subscriber] = {}
         self.pump = Pump()
         self.agenda = Agenda()
         self._bounds = bounds
         self._histories = histories
+        self._presence_grace = presence_grace
         self._identities: dict[str, dict[Subscriber, None]] = {}
         self._counters = Counters()
 
@@ -107,6 +110,19 @@ class Registry:
             topic = self.topics[name] = Topic(name, self._counters, self._histories.find(name))
         return topic
 
+    def presence(self, topic: Topic) -> Presence:
+        """Find out who is present in a topic."""
+        if topic.presence is None:
+            topic.presence = Presence(
+                topic.name,
+                self._presence_grace,
+                self.agenda,
+                self.pump,
+                topic.counters,
+                on_empty=lambda: self.forget_if_unused(topic),
+            )
+        return topic.presence
+
     def remembers(self, name: str) -> bool:
         """Say whether a topic of this name has a memory."""
         return self._histories.find(name) is not None
@@ -133,9 +149,11 @@ class Registry:
 
     def clear(self) -> None:
         """The hub stops: forget what is remembered. Times of the next run may be those of another clock."""
-        self.agenda.clear()
+        self.agenda.close()
         for topic in list(self.topics.values()):
             topic.watched = False
+            if topic.presence is not None:
+                topic.presence.clear()
             if topic.memory is not None:
                 topic.memory.clear()
             self.forget_if_unused(topic)

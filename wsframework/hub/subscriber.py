@@ -49,6 +49,7 @@ class Subscriber:
         identity: whose connection this is, if that was said.
         behind: the connection has not taken all that it was offered.
         places: by the topic's name.
+        watching: places among those who are told who is present, likewise.
         missing: places that have missed something that was not told yet; a set that keeps its order.
         room: where publishers wait for a lane with room (BLOCK).
     """
@@ -67,6 +68,7 @@ class Subscriber:
         "places",
         "room",
         "transport",
+        "watching",
     )
 
     def __init__(self, transport: Transport, bounds: Bounds, unsent: Collection[object]) -> None:
@@ -74,6 +76,7 @@ class Subscriber:
         self.number: int = next(_numbers)
         self.identity: str | None = None
         self.places: dict[str, Place] = {}
+        self.watching: dict[str, Place] = {}
         self.behind: bool = False
         self.missing: dict[Place, None] = {}
         self.room: trio.lowlevel.ParkingLot | None = None
@@ -94,7 +97,7 @@ class Subscriber:
         """End every subscription: the connection has ended."""
         self.transport.mailbox = None
         self._discard()
-        for place in self.places.values():
+        for place in (*self.watching.values(), *self.places.values()):
             place.end()
         self.on_leave(self)
 
@@ -173,6 +176,8 @@ class Subscriber:
         """Offer what was published so far; False when some of it has to wait."""
         if self._unsent:
             for place in self.places.values():
+                place.catch_up()
+            for place in self.watching.values():
                 place.catch_up()
         return not (self.behind and (self._direct or self.waiting or self._missing_rest()))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from .gap import OnGap
@@ -60,6 +62,25 @@ class Subscription:
     @on_gap.setter
     def on_gap(self, on_gap: OnGap | None) -> None:
         self._place.on_gap = on_gap
+
+    @property
+    def presence(self) -> Any:
+        """What is said of this client's person to others; None: it is not present. Assign to it to change it.
+
+        Raises:
+            ValueError: assigned to, and the subscription was not made with ``presence=`` or has ended.
+        """
+        return None if self._place.topic.presence is None else self._place.topic.presence.said_of(self._place)
+
+    @presence.setter
+    def presence(self, data: Any) -> None:
+        present = self._place.topic.presence
+        if present is None or present.said_of(self._place) is None:
+            raise ValueError(f"this client is not present in {self.topic!r}: subscribe it with `presence=...`")
+        if data is None:
+            present.leave(self._place, at_once=True)
+        else:
+            present.join(self._place, data)
 
     def __repr__(self) -> str:
         lag = self.lag

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -24,6 +24,9 @@ from .position import Position
 from .publication import WRITE_SIZE, Publication, join
 from .statistics import Counters, TopicStatistics
 from .subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from .presence import Presence
 
 logger: logging.Logger = logging.getLogger("wsframework.hub")
 
@@ -61,6 +64,7 @@ class Topic:
         places: of those who subscribe and are live.
         joining: of those who catch up yet; a set that keeps its order.
         memory: of what was published, if it has one.
+        presence: who is here, if anybody has asked or told.
         pending: publications that the pump has not offered to everybody yet; ``begin`` is the number of the first.
         blocking: the places that publishers wait for; a set that keeps its order.
         turn: publishers that have to wait do so one after the other.
@@ -78,6 +82,7 @@ class Topic:
         "name",
         "pending",
         "places",
+        "presence",
         "turn",
         "watched",
     )
@@ -92,6 +97,7 @@ class Topic:
         self.blocking: dict[Place, None] = {}
         self.turn: trio.StrictFIFOLock | None = None
         self.counters = Counters(counters)
+        self.presence: Presence | None = None
         self.watched = False
         self._epoch: str | None = None
         self._sweep: _Sweep | None = None
@@ -130,8 +136,8 @@ class Topic:
 
     @property
     def in_use(self) -> bool:
-        """Somebody subscribes, or something is remembered."""
-        return bool(self.places or self.joining or self.memory)
+        """Somebody subscribes or may come back, or something is remembered."""
+        return bool(self.places or self.joining or self.memory or self.presence)
 
     def publish(self, publication: Publication) -> None:
         """Give a publication its number and have it wait for the pump."""
