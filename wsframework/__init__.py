@@ -11,6 +11,7 @@ from .errors import StartupError as StartupError
 from .errors import SubscriptionRefused as SubscriptionRefused
 from .errors import WebSocketDisconnect as WebSocketDisconnect
 from .errors import WebSocketStateError as WebSocketStateError
+from .eventstream import EventStream as EventStream
 from .hub import Envelope as Envelope
 from .hub import Gap as Gap
 from .hub import History as History
@@ -21,6 +22,7 @@ from .hub import Member as Member
 from .hub import Overflow as Overflow
 from .hub import Position as Position
 from .hub import PresenceEvent as PresenceEvent
+from .hub import Publications as Publications
 from .hub import Published as Published
 from .hub import Receipt as Receipt
 from .hub import StandardEnvelope as StandardEnvelope

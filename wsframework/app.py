@@ -19,7 +19,8 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from .encoding import encode_json
 from .endpoint import HUB
 from .errors import StartupError, WebSocketDisconnect, WebSocketStateError
-from .hub import Hub
+from .eventstream import EventStream
+from .hub import Hub, Overflow
 from .routing import WebSocketRoute, is_http_only
 from .websocket import Receive, Scope, Send, WebSocket
 
@@ -98,6 +99,29 @@ class App:
             return endpoint
 
         return decorate
+
+    def event_stream(
+        self,
+        path: str,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        latest: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Stream a topic of the hub as server-sent events at ``path``, to everybody.
+
+        To choose who may have it, or which topic it is, return an `EventStream` from a route of your own.
+        """
+
+        async def stream(request: Request) -> Response:
+            return EventStream(
+                self.hub, topic, overflow=overflow, capacity=capacity, max_bytes=max_bytes, latest=latest
+            )
+
+        self.add_route(Route(path, stream, name=name or topic))
 
     def mount(self, path: str, app: Any, *, name: str | None = None) -> None:
         """Serve everything below ``path`` with another ASGI application."""

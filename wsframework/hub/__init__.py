@@ -5,6 +5,7 @@ from .envelope import StandardEnvelope as StandardEnvelope
 from .gap import Gap as Gap
 from .history import History as History
 from .hub import Hub as Hub
+from .listener import Publications as Publications
 from .member import Member as Member
 from .member import PresenceEvent as PresenceEvent
 from .overflow import Overflow as Overflow

@@ -9,8 +9,10 @@ from typing import Any
 import attrs
 import msgspec
 
+from ..encoding import to_message
 from .gap import Gap
 from .member import PresenceEvent
+from .publication import Payload
 from .published import Published
 
 
@@ -38,6 +40,31 @@ class Envelope(ABC):
     def presence(self, event: PresenceEvent) -> Any:
         """Return what is sent to those who watch who is present."""
         return event.standard()
+
+    # What the hub asks
+
+    def _wrap(self, published: Published, size: int) -> Payload:
+        return Payload(to_message(self.publication(published)))
+
+    def _wrap_gap(self, topic: str, gap: Gap) -> Payload | None:
+        message = self.gap(topic, gap)
+        return None if message is None else Payload(to_message(message))
+
+
+@attrs.frozen
+class NoEnvelope(Envelope):
+    """For listeners: publications as the very objects, and gaps too if they are wanted."""
+
+    gaps: bool
+
+    def publication(self, published: Published) -> Any:
+        return published
+
+    def _wrap(self, published: Published, size: int) -> Payload:
+        return Payload(self.publication(published), size)
+
+    def _wrap_gap(self, topic: str, gap: Gap) -> Payload | None:
+        return Payload(gap, 0) if self.gaps else None
 
 
 @attrs.frozen

@@ -9,8 +9,8 @@ one write per client and tick, and no wait for anybody. What a client does not t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, overload
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal, overload
 
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
@@ -20,10 +20,11 @@ from ..encoding import encode_json, to_message
 from ..errors import SubscriptionRefused, WebSocketStateError
 from ..limits import MIB
 from ..websocket import WebSocket
-from .envelope import Envelope
+from .envelope import Envelope, NoEnvelope
 from .from_thread import FromThread
-from .gap import OnGap
+from .gap import Gap, OnGap
 from .history import Histories, History
+from .listener import Listener, Publications
 from .member import Member
 from .names import check_topic
 from .overflow import Bounds, Overflow
@@ -35,6 +36,7 @@ from .receipt import Receipt
 from .registry import Registry
 from .replay import Replay
 from .statistics import HubStatistics, TopicStatistics
+from .subscriber import Subscriber
 from .subscription import Subscription
 from .topic import Topic
 
@@ -190,21 +192,18 @@ class Hub:
             raise SubscriptionRefused(
                 CloseCode.POLICY_VIOLATION, f"this client has {self._max_topics} subscriptions, which is the limit"
             )
-        if since is not None and bounds.overflow is Overflow.LATEST:
-            raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
-        if latest and not self._registry.remembers(topic):
-            raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")
+        self._check_beginning(topic, bounds, since, latest)
         if presence is not None:
             encode_json(presence)  # an error has to come before anything has changed
         if identity is not None:
             self._registry.identify(subscriber, identity)
         if place is None:
-            subject = self._registry.topic(topic)
-            place = subscriber.places[topic] = Place(subject, subscriber, subscriber.lane(bounds), on_gap, envelope)
+            place = self._place(subscriber, topic, bounds, on_gap, envelope)
+            subject = place.topic
             if since is None and not latest:
                 subject.go_live(place)
             else:
-                await self._replay(place, since, latest)
+                await self._catch_up(place, since, latest)
             # Nothing lets others run from going live to here.
             if place.next < 0:
                 return Subscription(place)  # it was ended while it caught up
@@ -229,6 +228,80 @@ class Hub:
                 place.topic.presence.leave(place, at_once=True)
             place.end()
             self._registry.forget_if_unused(place.topic)
+
+    @overload
+    def listen(
+        self,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        since: Position | None = None,
+        latest: bool = False,
+        gaps: Literal[False] = False,
+    ) -> AbstractAsyncContextManager[Publications[Published]]: ...
+
+    @overload
+    def listen(
+        self,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        since: Position | None = None,
+        latest: bool = False,
+        gaps: Literal[True],
+    ) -> AbstractAsyncContextManager[Publications[Published | Gap]]: ...
+
+    @asynccontextmanager
+    async def listen(
+        self,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        since: Position | None = None,
+        latest: bool = False,
+        gaps: bool = False,
+    ) -> AsyncIterator[Publications[Any]]:
+        """Take what is published to a topic in a task: ``async with hub.listen("news") as publications:``.
+
+        For everything that is no WebSocket: a task that writes to a database, a stream of server-sent events. It has
+        the same bounds and policies as a client; with `Overflow.BLOCK`, publishers wait for it.
+
+        Args:
+            topic: its name.
+            overflow: a policy, or the hub's.
+            capacity: publications that may wait, or the hub's.
+            max_bytes: bytes likewise.
+            since: begin with what was published after this, as in `subscribe`.
+            latest: begin with the newest, as in `subscribe`.
+            gaps: have a `Gap` among the publications where some are missing.
+
+        Raises:
+            TypeError, ValueError: as `subscribe`.
+            WebSocketStateError: the hub does not run.
+        """
+        bounds = self._bounds.changed(capacity, max_bytes, overflow)
+        await checkpoint()
+        self._check(topic)
+        check_topic(topic)
+        self._check_beginning(topic, bounds, since, latest)
+        listener = Listener()
+        subscriber = self._registry.add(listener)
+        try:
+            place = self._place(subscriber, topic, bounds, None, NoEnvelope(gaps))
+            if since is None and not latest:
+                place.topic.go_live(place)
+            else:
+                listener.catch_up(Replay(place, since, latest))
+            yield Publications(listener, Subscription(place))
+        finally:
+            if listener.mailbox is not None:
+                subscriber.leave()
 
     def disconnect(
         self, *, identity: str, code: int = CloseCode.POLICY_VIOLATION, reason: str = "disconnected by the server"
@@ -312,6 +385,11 @@ class Hub:
         if self._full_places(topic, publication):
             raise trio.WouldBlock(f"a client of {topic!r} has no room; `await hub.broadcast(...)` waits for it")
         return self._publish(topic, publication)
+
+    @property
+    def overflow(self) -> Overflow:
+        """The policy of subscriptions that have none of their own."""
+        return self._bounds.overflow
 
     @property
     def from_thread(self) -> FromThread:
@@ -451,8 +529,22 @@ class Hub:
         if self._from_thread is None:
             raise _not_running()
 
-    async def _replay(self, place: Place, since: Position | None, latest: bool) -> None:
-        place.topic.joining[place] = None
+    def _check_beginning(self, topic: str, bounds: Bounds, since: Position | None, latest: bool) -> None:
+        if since is not None and bounds.overflow is Overflow.LATEST:
+            raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
+        if latest and not self._registry.remembers(topic):
+            raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")
+
+    def _place(
+        self, subscriber: Subscriber, topic: str, bounds: Bounds, on_gap: OnGap | None, envelope: Envelope | None
+    ) -> Place:
+        """Give a subscriber a place that is not live yet."""
+        subject = self._registry.topic(topic)
+        place = subscriber.places[topic] = Place(subject, subscriber, subscriber.lane(bounds), on_gap, envelope)
+        subject.joining[place] = None
+        return place
+
+    async def _catch_up(self, place: Place, since: Position | None, latest: bool) -> None:
         try:
             await Replay(place, since, latest).run()
         finally:

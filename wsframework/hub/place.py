@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..encoding import to_message
-from ..transport import Message
 from .envelope import Envelope
 from .gap import Gap, OnGap
 from .lane import Lane, Slot
 from .position import Position
-from .publication import Publication
+from .publication import Payload, Publication
 
 if TYPE_CHECKING:
     from .subscriber import Subscriber
@@ -128,27 +127,26 @@ class Place:
             self._lost += 1
         self.subscriber.missing[self] = None
 
-    def pass_on(self, slot: Slot) -> Message | None:
-        """What stood first in line leaves. Return the message about what is missing before it, or None."""
+    def pass_on(self, slot: Slot) -> Payload | None:
+        """What stood first in line leaves. Return what is sent about what is missing before it, or None."""
         self._lost += slot.lost
-        message = self.tell_gap() if self._lost else None
+        told = self.tell_gap() if self._lost else None
         self._seen = slot.offset
         self._let_go()
-        return message
+        return told
 
-    def tell_gap(self) -> Message | None:
-        """Tell what is missing before the first that waits. Return the message about it for the client, or None."""
+    def tell_gap(self) -> Payload | None:
+        """Tell what is missing before the first that waits. Return what is sent about it, or None."""
         gap = Gap(self._lost, Position(self.topic.epoch, self._seen))
         self._lost = 0
         return self.say(gap)
 
-    def say(self, gap: Gap) -> Message | None:
-        """Tell of a gap. Return the message about it for the client, or None."""
-        if self.on_gap is not None:
-            told = self.on_gap(gap)
-        else:
-            told = None if self.envelope is None else self.envelope.gap(self.topic.name, gap)
-        return None if told is None else to_message(told)
+    def say(self, gap: Gap) -> Payload | None:
+        """Tell of a gap. Return what is sent about it to the client, or None."""
+        if self.on_gap is None:
+            return None if self.envelope is None else self.envelope._wrap_gap(self.topic.name, gap)
+        told = self.on_gap(gap)
+        return None if told is None else Payload(to_message(told))
 
     @property
     def misses_rest(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..encoding import to_message
 from ..transport import Message, WireFormat
 from .position import Position
 from .published import Published
@@ -20,13 +19,20 @@ WRITE_SIZE = 64 * 1024
 
 
 class Payload:
-    """What goes out, encoded once per wire format."""
+    """What goes out, encoded once per wire format.
+
+    Args:
+        message: a message; or, for listeners, which take any object, that.
+        size: of the message, which counts against the bounds; measured if it is not given.
+    """
 
     __slots__ = ("_encoded", "message", "size")
 
-    def __init__(self, message: Message) -> None:
-        self.message: Message = message
-        self.size: int = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+    def __init__(self, message: Any, size: int | None = None) -> None:
+        if size is None:
+            size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+        self.message: Any = message
+        self.size: int = size
         self._encoded: dict[WireFormat, Any] = {}
 
     def encoded(self, wire_format: WireFormat) -> Any:
@@ -74,7 +80,7 @@ class Publication(Payload):
 
     def wrap(self, envelope: Envelope, place: Place) -> Payload:
         """Put it into an envelope, on its way to this subscriber and all others that have an equal one."""
-        return Payload(to_message(envelope.publication(self.published(place.topic.name, place.topic.epoch))))
+        return envelope._wrap(self.published(place.topic.name, place.topic.epoch), self.size)
 
     def published(self, topic: str, epoch: str) -> Published:
         """Return what the program sees of it."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from ..close import CloseCode
 from ..errors import WebSocketStateError
-from ..transport import Transport
 from ..websocket import WebSocket
 from .agenda import Agenda
 from .history import Histories
+from .listener import Listener
 from .overflow import Bounds
 from .presence import Presence
 from .publication import Publication
 from .pump import Pump
 from .receipt import Receipt
+from .recipient import Recipient
 from .statistics import Counters, HubStatistics, TopicStatistics
 from .subscriber import Subscriber
 from .topic import Topic
@@ -33,7 +35,7 @@ class Registry:
 
     def __init__(self, bounds: Bounds, histories: Histories, presence_grace: float) -> None:
         self.topics: dict[str, Topic] = {}
-        self.subscribers: dict[Transport, Subscriber] = {}
+        self.subscribers: dict[Recipient, Subscriber] = {}
         self.pump = Pump()
         self.agenda = Agenda()
         self._bounds = bounds
@@ -67,8 +69,8 @@ class Registry:
             subscriber = self.add(transport)
         return subscriber
 
-    def add(self, transport: Transport) -> Subscriber:
-        """Make a transport a subscriber, until it leaves."""
+    def add(self, transport: Recipient) -> Subscriber:
+        """Make a transport or a listener a subscriber, until it leaves."""
         subscriber = Subscriber(transport, self._bounds, self.pump.dirty)
         subscriber.on_leave = self._forget
         self.subscribers[transport] = transport.mailbox = subscriber
@@ -148,7 +150,11 @@ class Registry:
             del self.topics[topic.name]
 
     def clear(self) -> None:
-        """The hub stops: forget what is remembered. Times of the next run may be those of another clock."""
+        """The hub stops: tell listeners, and forget what is remembered. The next run may have another clock."""
+        for subscriber in list(self.subscribers.values()):
+            if isinstance(subscriber.transport, Listener):
+                subscriber.empty()
+                subscriber.transport.cut_off(CloseCode.GOING_AWAY)
         self.agenda.close()
         for topic in list(self.topics.values()):
             topic.watched = False

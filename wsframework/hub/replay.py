@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
+from ..transport import Transport
 from .gap import Gap
 from .place import Place
 from .position import Position
@@ -46,18 +47,26 @@ class Replay:
 
         If it is cancelled: what was offered so far stays offered, and the subscriber is not live.
         """
-        place, subscriber = self._place, self._place.subscriber
         await checkpoint()
-        while place.joining:  # until somebody ends it
-            await _wait_until_taken(subscriber)
-            # From here on to going live nothing lets others run.
-            payloads = self._read()
-            if payloads and not subscriber.transport.offer(join(payloads, subscriber.transport.wire_format)):
-                subscriber.fall_behind([])
-            if not self._backlog and self._following == self._topic.end:
-                self._topic.go_live(place)
-            else:
+        while self.goes_on:
+            await _wait_until_taken(self._place.subscriber)
+            self.step()
+            if self.goes_on:
                 await checkpoint()
+
+    @property
+    def goes_on(self) -> bool:
+        """It is not live yet, and nobody has ended it."""
+        return self._place.joining
+
+    def step(self) -> None:
+        """Give it what makes one write, or have it go live. It must have taken everything else. Nothing here waits."""
+        subscriber = self._place.subscriber
+        payloads = self._read()
+        if payloads and not subscriber.transport.offer(join(payloads, subscriber.transport.wire_format)):
+            subscriber.fall_behind([])
+        if not self._backlog and self._following == self._topic.end:
+            self._topic.go_live(self._place)
 
     def _read(self) -> list[Payload]:
         """Read what makes the next write."""
@@ -92,12 +101,13 @@ class Replay:
         return payloads
 
     def _tell(self, gap: Gap) -> list[Payload]:
-        message = self._place.say(gap)
-        return [] if message is None else [Payload(message)]
+        told = self._place.say(gap)
+        return [] if told is None else [told]
 
 
 async def _wait_until_taken(subscriber: Subscriber) -> None:
     transport = subscriber.transport
+    assert isinstance(transport, Transport)  # a listener makes its own steps
     await checkpoint_if_cancelled()
     while subscriber.behind and transport.close_code is None:
         await transport.wait_taken()

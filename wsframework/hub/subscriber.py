@@ -22,11 +22,12 @@ from typing import Any
 import trio
 
 from ..close import CloseCode
-from ..transport import Ticket, Transport
+from ..transport import Ticket
 from .lane import Lane, Slot
 from .overflow import Bounds
 from .place import Place
 from .publication import WRITE_SIZE, Payload, Publication, join, split_write
+from .recipient import Recipient
 
 logger: logging.Logger = logging.getLogger("wsframework.hub")
 
@@ -71,8 +72,8 @@ class Subscriber:
         "watching",
     )
 
-    def __init__(self, transport: Transport, bounds: Bounds, unsent: Collection[object]) -> None:
-        self.transport: Transport = transport
+    def __init__(self, transport: Recipient, bounds: Bounds, unsent: Collection[object]) -> None:
+        self.transport: Recipient = transport
         self.number: int = next(_numbers)
         self.identity: str | None = None
         self.places: dict[str, Place] = {}
@@ -232,7 +233,7 @@ class Subscriber:
             slot = lane.take_out()
             told = slot.place.pass_on(slot)
             if told is not None:
-                payloads.append(Payload(told))
+                payloads.append(told)
             payloads.append(slot.payload)
             size += slot.payload.size
         if not self.waiting:
@@ -243,7 +244,7 @@ class Subscriber:
         """What is to be told of gaps behind which nothing waits."""
         missing, self.missing = self.missing, {}
         told = [place.tell_gap() for place in missing if place.misses_rest]
-        return [Payload(message) for message in told if message is not None]
+        return [payload for payload in told if payload is not None]
 
     def _missing_rest(self) -> bool:
         return any(place.misses_rest for place in self.missing)
