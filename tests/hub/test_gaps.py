@@ -79,10 +79,10 @@ async def test_a_message_that_never_fits_is_a_gap() -> None:
     async with stage(overflow=Overflow.DROP_OLDEST, max_bytes=10) as here:
         ada = await here.enter("a", on_gap=tell)
         ada.stall()
-        here.publish("a", "1", "x" * 11)
+        here.publish("a", "1", "x" * 11, "y" * 11)
         assert not ada.mailbox.catch_up()  # a direct message must not overtake the news of it
         ada.resume()
-        assert ada.got == ["1", "[1 after 1]"]
+        assert ada.got == ["1", "[2 after 1]"]
 
 
 async def test_a_gap_may_be_told_to_the_program_only() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import Any
 
@@ -305,6 +306,24 @@ async def test_standard_envelopes_are_one() -> None:
     assert StandardEnvelope() == StandardEnvelope()
     assert len({StandardEnvelope(), StandardEnvelope()}) == 1
     assert CountingEnvelope().gap("a", Gap(1, Position("x", 1))) is None
+
+
+async def test_envelopes_go_with_those_who_have_them() -> None:
+    """Equal ones are one for as long as somebody uses it, and a topic that lives on keeps none of the past."""
+    async with stage() as here:
+        await here.enter("a")
+        for _ in range(3):
+            clients = [await here.enter("a", envelope=StandardEnvelope()) for _ in range(3)]
+            clients.append(await here.enter("a", envelope=CountingEnvelope()))
+            topic = here.hub._registry.topics["a"]
+            assert len({id(place.envelope) for place in topic.places.values()}) == 3  # with none at all
+            here.publish("a", "hello")
+            for client in clients:
+                client.leave()
+            del here._clients[1:]
+        del clients, client
+        gc.collect()
+        assert len(topic._envelopes or ()) == 0
 
 
 async def test_an_envelope_counts_with_its_size() -> None:

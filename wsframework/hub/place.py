@@ -59,7 +59,7 @@ class Place:
         self.next: int = _JOINING
         self.lane: Lane = lane
         self.on_gap: OnGap | None = on_gap
-        self.envelope: Envelope | None = envelope
+        self.envelope: Envelope | None = topic.same(envelope)
         self.recovered = False
         self.waiting = 0
         self.waiting_bytes = 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 import attrs
 import trio
@@ -45,15 +46,19 @@ class _Sweep:
     at: int = 0
     delivered: int = 0
     joined: dict[WireFormat, Any] = attrs.Factory(dict)
-    joined_in: dict[tuple[Envelope, WireFormat], Any] = attrs.Factory(dict)
+    joined_in: dict[int, dict[WireFormat, Any]] = attrs.Factory(dict)
 
     def wrapped(self, place: Place, envelope: Envelope) -> Any:
         """What goes out to all that have this envelope and this wire format."""
-        key = envelope, place.subscriber.transport.wire_format
-        encoded = self.joined_in.get(key)
+        # By identity, which `Topic.same` makes one with equality: to hash an attrs class costs more than an offer does.
+        joined = self.joined_in.get(id(envelope))
+        if joined is None:
+            joined = self.joined_in[id(envelope)] = {}
+        wire_format = place.subscriber.transport.wire_format
+        encoded = joined.get(wire_format)
         if encoded is None:
             payloads = [publication.wrapped(place) for publication in self.publications]
-            encoded = self.joined_in[key] = join(payloads, key[1])
+            encoded = joined[wire_format] = join(payloads, wire_format)
         return encoded
 
 
@@ -72,6 +77,7 @@ class Topic:
     """
 
     __slots__ = (
+        "_envelopes",
         "_epoch",
         "_sweep",
         "begin",
@@ -99,6 +105,7 @@ class Topic:
         self.counters = Counters(counters)
         self.presence: Presence | None = None
         self.watched = False
+        self._envelopes: WeakKeyDictionary[Envelope, ref[Envelope]] | None = None
         self._epoch: str | None = None
         self._sweep: _Sweep | None = None
 
@@ -133,6 +140,19 @@ class Topic:
     def memory_first(self) -> int:
         """The number of the oldest publication that is remembered, or of the next one when none is."""
         return self.memory.first if self.memory else self.end
+
+    def same(self, envelope: Envelope | None) -> Envelope | None:
+        """Return the one of those in use here that is equal to this, if there is one, or else this."""
+        if envelope is None:
+            return None
+        if self._envelopes is None:
+            self._envelopes = WeakKeyDictionary()
+        found = self._envelopes.get(envelope)
+        same = None if found is None else found()
+        if same is None:
+            same = envelope
+            self._envelopes[envelope] = ref(envelope)
+        return same
 
     @property
     def in_use(self) -> bool:
