@@ -38,10 +38,11 @@ class Listener:
     def __init__(self) -> None:
         self.wire_format: WireFormat = AS_IT_IS
         self.close_code: int | None = None
-        self.close_reason = ""
+        self.close_reason: str = ""
         self.mailbox: Mailbox | None = None
         self._items: deque[Any] = deque()
         self._news = ParkingLot()
+        self._burst = BURST
         self._replay: Replay | None = None
 
     # What the hub calls
@@ -60,6 +61,12 @@ class Listener:
 
     async def take(self) -> Any:
         """Return the next item, or None when the hub has stopped and there is nothing any more."""
+        self._burst -= 1
+        if self._burst:
+            await checkpoint_if_cancelled()
+        else:
+            self._burst = BURST
+            await checkpoint()
         while not self._items:
             if self.close_code == CloseCode.GOING_AWAY:
                 await checkpoint()
@@ -104,19 +111,12 @@ class Publications(Generic[T]):
 
     def __init__(self, listener: Listener, subscription: Subscription) -> None:
         self._listener = listener
-        self._burst = BURST
-        self.subscription = subscription
+        self.subscription: Subscription = subscription
 
     def __aiter__(self) -> Publications[T]:
         return self
 
     async def __anext__(self) -> T:
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = BURST
-            await checkpoint()
         item: T | None = await self._listener.take()
         if item is None:
             raise StopAsyncIteration
