@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -16,11 +16,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
+from .compression import COMPRESSION, Compression, check_compression
 from .encoding import encode_json
 from .endpoint import HUB
-from .errors import StartupError, WebSocketDisconnect, WebSocketStateError
+from .errors import StartupError, WebSocketStateError
 from .hub import Hub
-from .routing import WebSocketRoute, is_http_only
+from .origin import CHECKED, SAME_ORIGIN, OriginPolicy
+from .refusal import refuse, refuse_origin
+from .routing import WebSocketRoute, find_policy, is_http_only
 from .websocket import Receive, Scope, Send, WebSocket
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -40,6 +43,13 @@ class App:
         lifespan: a function that takes the app and gives an async context manager around its life, as with
             ``contextlib.asynccontextmanager``. What it yields, if anything, becomes the state of every connection.
         hub: the hub for broadcasts; one with default bounds if not given.
+        allowed_origins: whose pages may open WebSockets besides those of the same origin, such as
+            ``["https://chat.example.com"]``, or ``["*"]`` for all pages of all sites. It holds for everything in this
+            app, for mounted applications and unknown paths too; a `WebSocketRoute`, or an `App` that is mounted, may
+            have a list of its own instead. Clients that send no Origin header are no browsers, and may connect.
+        compression: ``"deflate"``, or `Deflate` with options, to compress messages for clients that can read that;
+            ``"off"`` not to; None leaves it to the server, whose default is off. A `WebSocketRoute` may differ. It
+            needs the server of wsframework.
         debug: show tracebacks of HTTP routes in the browser.
     """
 
@@ -49,9 +59,13 @@ class App:
         *,
         lifespan: Lifespan | None = None,
         hub: Hub | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        compression: Compression = None,
         debug: bool = False,
     ) -> None:
+        self.origins: OriginPolicy | None = None if allowed_origins is None else OriginPolicy(allowed_origins)
         self.hub: Hub = Hub() if hub is None else hub
+        self._compression = check_compression(compression)
         self._lifespan = _no_lifespan if lifespan is None else lifespan
         self._router = Router(default=_not_found)
         self._websocket_router = Router(default=_not_found)
@@ -71,18 +85,33 @@ class App:
         if not is_http_only(route):
             self._websocket_router.routes.append(route)
 
-    def websocket(self, path: str, *, name: str | None = None) -> Callable[[Endpoint], Endpoint]:
+    def websocket(
+        self,
+        path: str,
+        *,
+        name: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        compression: Compression = None,
+    ) -> Callable[[Endpoint], Endpoint]:
         """Serve WebSockets at ``path`` with the class or the function below."""
         _check_path(path, "websocket")
 
         def decorate(endpoint: Endpoint) -> Endpoint:
-            self.add_route(WebSocketRoute(path, endpoint, name=name))
+            route = WebSocketRoute(path, endpoint, name=name, allowed_origins=allowed_origins, compression=compression)
+            self.add_route(route)
             return endpoint
 
         return decorate
 
     def route(
-        self, path: str, *, websocket: bool = False, methods: Collection[str] = ("GET",), name: str | None = None
+        self,
+        path: str,
+        *,
+        websocket: bool = False,
+        methods: Collection[str] = ("GET",),
+        name: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        compression: Compression = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Serve HTTP at ``path`` with the function below; with ``websocket=True`` the same as `websocket`.
 
@@ -91,7 +120,11 @@ class App:
         """
         _check_path(path, "route")
         if websocket:
-            return self.websocket(path, name=name)
+            return self.websocket(path, name=name, allowed_origins=allowed_origins, compression=compression)
+        if allowed_origins is not None:
+            raise TypeError(
+                "allowed_origins is for WebSockets, and HTTP is not checked: add websocket=True, or leave it"
+            )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             self.add_route(Route(path, _respond_with(endpoint), methods=list(methods), name=name or endpoint.__name__))
@@ -115,7 +148,13 @@ class App:
         match scope["type"]:
             case "websocket":
                 scope.setdefault("router", self._router)
-                await self._websocket_router(scope, receive, send)
+                if self._compression is not None:
+                    scope[COMPRESSION] = self._compression
+                if self._lets_in(scope):
+                    scope[CHECKED] = True
+                    await self._websocket_router(scope, receive, send)
+                else:
+                    await refuse_origin(WebSocket(scope, receive, send))
             case "http":
                 # A client that leaves in the middle of its request is not an error of ours to log.
                 with suppress(ClientDisconnect):
@@ -124,6 +163,15 @@ class App:
                 await self._live(scope, receive, send)
             case unknown:
                 raise ValueError(f"an App serves websocket, http and lifespan, not {unknown!r}")
+
+    def _lets_in(self, scope: Scope) -> bool:
+        if self.origins is None and CHECKED in scope:
+            return True  # we are mounted in an application that has looked
+        policy = SAME_ORIGIN if self.origins is None else self.origins
+        if policy.allows(scope):
+            return True
+        nearer = find_policy(self._websocket_router.routes, scope)
+        return nearer is not None and nearer.allows(scope)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -175,14 +223,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a path that no route knows: 404, for WebSockets too, if the server can refuse with a response."""
     if scope["type"] == "http":
         raise HTTPException(status_code=404)
-    websocket = WebSocket(scope, receive, send)
-    if "websocket.http.response" in (scope.get("extensions") or {}):
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"10")]
-        with suppress(WebSocketDisconnect):
-            await websocket.send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-            await websocket.send({"type": "websocket.http.response.body", "body": b"Not Found\n"})
-    else:
-        await websocket.close()
+    await refuse(WebSocket(scope, receive, send), 404, "Not Found")
 
 
 def _respond_with(function: Callable[..., Any]) -> Callable[[Request], Any]:

@@ -27,6 +27,8 @@ import trio
 from .asgi import ASGITransport
 from .close import CloseCode, describe
 from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
+from .origin import CHECKED, SAME_ORIGIN
+from .refusal import refuse_origin
 from .websocket import WebSocket
 
 logger: logging.Logger = logging.getLogger("wsframework.endpoint")
@@ -44,15 +46,29 @@ class Session:
         farewell_timeout: seconds that ``farewell`` has.
     """
 
+    __slots__ = (
+        "_children",
+        "_ended",
+        "_failures",
+        "_farewell_timeout",
+        "_grace",
+        "_hooks",
+        "_nursery",
+        "_task",
+        "_transport",
+        "name",
+        "websocket",
+    )
+
     def __init__(self, websocket: WebSocket, name: str, grace: float = 1.0, farewell_timeout: float = 5.0) -> None:
-        self.websocket = websocket
-        self.name = name
+        self.websocket: WebSocket = websocket
+        self.name: str = name
         self._grace = grace
         self._farewell_timeout = farewell_timeout
         self._transport = websocket.transport
         websocket.starter = self
-        self._hooks = trio.CancelScope()
-        self._children: set[trio.CancelScope] = set()
+        self._hooks: trio.CancelScope | None = None  # the nursery's
+        self._children: set[trio.CancelScope] | None = None  # made for the first: 216 bytes that most do not need
         self._nursery: trio.Nursery | None = None
         self._task: trio.lowlevel.Task | None = None
         self._ended = False
@@ -60,19 +76,22 @@ class Session:
 
     async def run(self, main: Callable[[], Awaitable[None]], farewell: Callable[[int], Awaitable[None]]) -> None:
         """Run ``main`` until it returns, the client leaves or we are cancelled; then say ``farewell(close_code)``."""
+        scope = self.websocket.scope
+        if CHECKED not in scope and not SAME_ORIGIN.allows(scope):  # we are in no App, and nobody else has looked
+            await refuse_origin(self.websocket)
+            return
         try:
-            with self._hooks:
-                async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
-                    self._task = trio.lowlevel.current_task()
-                    self._transport.start(nursery)
-                    self._transport.on_end = self._end
-                    if self._transport.close_code is not None:
-                        self._end(False)
-                    await self.contain(self._run_main, main)
-                    self._check_answered()
-                    self._close(CloseCode.NORMAL_CLOSURE)
-                    nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as nursery:
+                self._nursery, self._hooks = nursery, nursery.cancel_scope
+                self._task = trio.lowlevel.current_task()
+                self._transport.start(nursery)
+                self._transport.on_end = self._end
+                if self._transport.close_code is not None:
+                    self._end(False)
+                await self.contain(self._run_main, main)
+                self._check_answered()
+                self._close(CloseCode.NORMAL_CLOSURE)
+                nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
             self._close(CloseCode.GOING_AWAY)  # we were cancelled, if nothing else has closed it
@@ -94,6 +113,8 @@ class Session:
                 raise WebSocketStateError("this connection has not begun: start its tasks in on_connect or later")
             raise trio.ClosedResourceError("this connection is over, so it cannot start a task any more")
         scope = trio.CancelScope()
+        if self._children is None:
+            self._children = set()
         self._children.add(scope)
         if self._ended:
             scope.cancel()
@@ -106,7 +127,8 @@ class Session:
             with scope:
                 await function(*args)
         finally:
-            self._children.discard(scope)
+            if self._children is not None:
+                self._children.discard(scope)
 
     async def contain(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run something of the endpoint's. What it raises ends this connection and nothing else."""
@@ -136,7 +158,8 @@ class Session:
     def _fail(self, error: Exception) -> None:
         self._failures.append(error)
         self._close(CloseCode.INTERNAL_ERROR)
-        self._hooks.cancel()
+        if self._hooks is not None:
+            self._hooks.cancel()
 
     def _check_answered(self) -> None:
         if not self._transport.accepted and self._transport.close_code is None:
@@ -152,7 +175,7 @@ class Session:
     def _end(self, by_us: bool) -> None:
         """The transport's call: the end has begun. Nothing here waits."""
         self._ended = True
-        for scope in self._children:
+        for scope in self._children or ():
             scope.cancel()
         # A hook that closes the connection itself may finish what it is doing. Whatever else runs then gets the grace.
         if not by_us or trio.lowlevel.current_task() is not self._task:
@@ -160,7 +183,8 @@ class Session:
             self._transport.on_late_message = self._renew
 
     def _renew(self) -> None:
-        self._hooks.deadline = trio.current_time() + self._grace
+        if self._hooks is not None:
+            self._hooks.deadline = trio.current_time() + self._grace
 
     def _close(self, code: int) -> None:
         """End the subscriptions, then the connection, with this code unless it has ended already."""
@@ -200,7 +224,7 @@ class Session:
     def _where(self) -> str:
         client = self.websocket.client
         who = f"{client.host}:{client.port}" if client is not None else "a client"
-        return f"{self.name} at {self.websocket.scope.get('path', '')!r} for {who}"
+        return f"{self.name} at {self.websocket.scope.get('path', '')!a} for {who}"
 
     def _how_it_ended(self) -> str:
         code = self._transport.close_code
