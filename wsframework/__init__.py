@@ -1,8 +1,11 @@
 """WebSocket services on Trio: endpoints, a hub to broadcast through, and the server they run on."""
 
+import logging as _logging
+
 from ._version import __version__ as __version__
 from .app import App as App
 from .close import CloseCode as CloseCode
+from .compression import Deflate as Deflate
 from .endpoint import WebSocketEndpoint as WebSocketEndpoint
 from .errors import ClientError as ClientError
 from .errors import InvalidData as InvalidData
@@ -10,6 +13,7 @@ from .errors import ProtocolError as ProtocolError
 from .errors import StartupError as StartupError
 from .errors import WebSocketDisconnect as WebSocketDisconnect
 from .errors import WebSocketStateError as WebSocketStateError
+from .forwarded import ForwardedHeaders as ForwardedHeaders
 from .hub import Hub as Hub
 from .hub import HubStatistics as HubStatistics
 from .hub import Overflow as Overflow
@@ -18,3 +22,6 @@ from .limits import Limits as Limits
 from .routing import WebSocketRoute as WebSocketRoute
 from .server import serve as serve
 from .websocket import WebSocket as WebSocket
+
+# The program decides what is logged, and where; without this Python would print our warnings by itself.
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())
