@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 import trio
@@ -29,6 +29,7 @@ from trio.lowlevel import (
 )
 
 from .close import CloseCode, check_close
+from .compression import COMPRESSION, Compression
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 
 Message = str | bytes
@@ -82,6 +83,7 @@ class Transport(ABC):
         wire_format: shared by all transports that can send each other's encoded messages.
         accepted: the handshake is done and messages may flow.
         subprotocol: the one that was agreed on, if any.
+        extensions: those that were agreed on, as the answer to the handshake names them.
         close_code: None, or the code with which the end began.
         close_reason: the reason beside it, often empty.
         gone: there is no connection any more; nothing that waited will leave.
@@ -101,6 +103,7 @@ class Transport(ABC):
         "accepted",
         "close_code",
         "close_reason",
+        "extensions",
         "gone",
         "mailbox",
         "on_end",
@@ -113,13 +116,14 @@ class Transport(ABC):
     def __init__(self) -> None:
         self.accepted: bool = False
         self.subprotocol: str | None = None
+        self.extensions: str = ""
         self.close_code: int | None = None
         self.close_reason: str = ""
         self.gone: bool = False
         self.on_end: Callable[[bool], None] | None = None
         self.on_late_message: Callable[[], None] | None = None
         self.mailbox: Mailbox | None = None
-        self._inbox: deque[Message] = deque()
+        self._inbox: deque[Message] | None = None  # made for the first message: many clients only listen
         self._held = False  # the inbox is full, and nothing more is read from the client
         self._mute = False  # nothing can be sent any more
         self._receiver: Task | None = None
@@ -130,8 +134,10 @@ class Transport(ABC):
     # What an endpoint calls
 
     @abstractmethod
-    async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
-        """Finish the handshake, agree on ``subprotocol``, add ``headers`` to the answer."""
+    async def accept(
+        self, subprotocol: str | None = None, headers: RawHeaders = (), compression: Compression = None
+    ) -> None:
+        """Finish the handshake, agree on ``subprotocol``, add ``headers`` to the answer, and compress if that is so."""
 
     async def receive(self) -> Message:
         """Return the next message, a string for text and bytes for binary.
@@ -191,8 +197,8 @@ class Transport(ABC):
     # What the hub and the session call; none of it waits
 
     @abstractmethod
-    def offer(self, encoded: Any) -> bool:
-        """Send what is already encoded. False: the client is behind now; the mailbox is told when it is not."""
+    def offer(self, encoded: Any, messages: int = 1) -> bool:
+        """Send so many messages, encoded already. False: the client is behind now; its mailbox hears when it is not."""
 
     @property
     @abstractmethod
@@ -235,7 +241,7 @@ class Transport(ABC):
             return
         self.close_code, self.close_reason = int(code), reason
         if by_us:
-            self._inbox.clear()
+            self._inbox = None
         self._tell_session(by_us)
         self._wake_receiver()
         self._wake_senders()
@@ -245,13 +251,14 @@ class Transport(ABC):
         if on_end is not None:
             on_end(by_us)
 
-    async def _wait_for_news(self) -> None:
-        """Wait for a message, an end, or the handshake's completion."""
+    def _wait_for_news(self) -> Awaitable[Any]:
+        """Wait for a message, an end, or the handshake's completion. Must be awaited at once."""
         if self._receiver is not None:
             raise trio.BusyResourceError("another task is already receiving from this WebSocket")
         self._burst = BURST  # waiting lets other tasks run
         self._receiver = current_task()
-        await wait_task_rescheduled(self._stop_receiving)
+        # Not `await`: one coroutine less for each message is 1 % of what a message costs.
+        return wait_task_rescheduled(self._stop_receiving)  # noqa: ASYNC105
 
     def _wake_receiver(self) -> None:
         task, self._receiver = self._receiver, None
@@ -274,7 +281,7 @@ class Transport(ABC):
             self._burst = BURST
             await checkpoint()
 
-    async def _wait_for_turn(self, encoded: Any) -> bool:
+    async def _wait_for_turn(self, message: Message) -> bool:
         """Wait until a direct message may be queued: behind what was published before it, and while few are waiting.
 
         Without this bound, sends that are cancelled one after the other would pile up what they leave behind.
@@ -287,6 +294,7 @@ class Transport(ABC):
         """
         if self._senders is None:
             self._senders = ParkingLot()
+        encoded: Any = None
         while True:
             caught_up = self.mailbox is None or self.mailbox.catch_up()
             if self._mute:
@@ -295,6 +303,8 @@ class Transport(ABC):
             if caught_up and not self.crowded:
                 return False
             if self.mailbox is not None and not caught_up:
+                if encoded is None:
+                    encoded = self.wire_format.encode(message)
                 ticket = self.mailbox.line_up(encoded)
                 if ticket is not None:
                     await self._wait_until_taken(ticket)
@@ -340,7 +350,8 @@ class Transport(ABC):
                         raise ValueError("a websocket.send event needs text or bytes")
                     await self.send(data)
                 case "websocket.accept":
-                    await self.accept(event.get("subprotocol"), event.get("headers") or ())
+                    headers = event.get("headers") or ()
+                    await self.accept(event.get("subprotocol"), headers, event.get(COMPRESSION))
                 case "websocket.close":
                     await self.close(event.get("code") or CloseCode.NORMAL_CLOSURE, event.get("reason") or "")
                 case "websocket.http.response.start":

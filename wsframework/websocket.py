@@ -12,6 +12,7 @@ from trio.lowlevel import checkpoint
 
 from .asgi import ASGITransport
 from .close import CloseCode, describe
+from .compression import COMPRESSION
 from .encoding import decode_json, encode_json, expect_bytes, expect_text
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 from .transport import Transport
@@ -71,7 +72,7 @@ class WebSocket(HTTPConnection[Any]):
             WebSocketDisconnect: the client has left already.
             WebSocketStateError: it was accepted before.
         """
-        await self.transport.accept(subprotocol, headers or ())
+        await self.transport.accept(subprotocol, headers or (), self.scope.get(COMPRESSION))
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection; before ``accept``, refuse it with HTTP 403.
@@ -200,6 +201,14 @@ class WebSocket(HTTPConnection[Any]):
     def subprotocol(self) -> str | None:
         """The subprotocol that was agreed on."""
         return self.transport.subprotocol
+
+    @property
+    def extensions(self) -> str:
+        """The extensions that were agreed on, as in browsers: ``permessage-deflate; ...``, or nothing.
+
+        Empty behind middleware that wraps ``send``, and on other servers, which do not tell.
+        """
+        return self.transport.extensions
 
     @property
     def close_code(self) -> int | None:

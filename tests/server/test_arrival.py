@@ -80,7 +80,6 @@ async def test_a_plain_request() -> None:
     "head",
     [
         pytest.param(upgrade(upgrade=b"h2c"), id="H21"),
-        pytest.param(upgrade(method=b"CONNECT", target=b"victim.com:443", upgrade=None), id="H22"),
         pytest.param(b"GET / HTTP/1.0\r\n\r\n", id="HTTP/1.0"),
     ],
 )
@@ -125,6 +124,12 @@ async def test_h12_lines_that_end_with_a_bare_line_feed(cut: int) -> None:
     head = PLAIN.replace(b"\r\n", b"\n")
     error = await refusal_of(head[:cut], head[cut:])
     assert (error.status, error.detail) == (400, "Lines must end with CR and LF.")
+
+
+async def test_h22_connect() -> None:
+    """Who takes us for a proxy is told that we are none."""
+    error = await refusal_of(upgrade(method=b"CONNECT", target=b"victim.com:443", upgrade=None))
+    assert error.status == 405
 
 
 async def test_a_wrong_upgrade() -> None:

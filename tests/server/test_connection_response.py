@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.server.builders import (
     Client,
@@ -10,8 +11,9 @@ from tests.server.builders import (
     read_response,
     server_text,
 )
-from wsframework import CloseCode, WebSocketDisconnect
+from wsframework import CloseCode, Limits, WebSocketDisconnect
 from wsframework.errors import WebSocketStateError
+from wsframework.server.upkeep import Upkeep
 
 
 async def test_a_response() -> None:
@@ -145,3 +147,19 @@ async def test_a_body_behind_the_last_part() -> None:
     with pytest.raises(WebSocketDisconnect):
         await client.connection.send_body(b"y", False)
     assert client.gets() == b""
+
+
+async def test_a_refusal_that_is_taken_slowly_is_not_pinged(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A client that is being refused speaks no WebSocket: whatever it takes its time for, it gets no ping."""
+    client = arrive(upkeep, Limits(write_timeout=5, ping_interval=1))
+    client.stops_reading()
+    async with trio.open_nursery() as nursery:
+        await client.connection.start_response(418, [])
+        nursery.start_soon(client.connection.send_body, b"x" * 300_000, True)
+        for _ in range(4):
+            await trio.sleep(4)
+            client.takes(70_000)
+        client.takes()
+    assert client.connection.close_code is None
+    assert client.gets().count(b"x") == 300_000
+    assert not client.gets()

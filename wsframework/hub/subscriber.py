@@ -121,7 +121,7 @@ class Subscriber:
         rest = publications
         while rest and not self.behind:
             together, rest = _split(rest)
-            if self.transport.offer(join(together, self.transport.wire_format)):
+            if self.transport.offer(join(together, self.transport.wire_format), len(together)):
                 for publication in together:
                     publication.receipt.add(delivered=1)
             else:
@@ -221,7 +221,7 @@ class Subscriber:
         while self._taken < until and size < WRITE_SIZE:
             publications.append(self._take_out())
             size += publications[-1].size
-        return self.transport.offer(join(publications, self.transport.wire_format))
+        return self.transport.offer(join(publications, self.transport.wire_format), len(publications))
 
     def _take_out(self) -> Publication:
         assert self._receive_channel is not None

@@ -48,6 +48,7 @@ class Topic:
         several = sum(publication.size for publication in publications) > WRITE_SIZE
         left_out = {subscriber for publication in publications for subscriber in publication.exclude}
         joined: dict[WireFormat, Any] = {}
+        count = len(publications)
         delivered = 0
         for subscription in list(self.subscriptions.values()):
             subscriber = subscription.subscriber
@@ -67,7 +68,7 @@ class Topic:
                 encoded = joined.get(wire_format)
                 if encoded is None:
                     encoded = joined[wire_format] = join(publications, wire_format)
-                if transport.offer(encoded):
+                if transport.offer(encoded, count):
                     delivered += 1
                 else:
                     subscriber.fall_behind(publications)

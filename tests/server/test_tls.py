@@ -1,0 +1,272 @@
+"""TLS in between, with a client and a wire in memory: what passes, what is held back, and how it ends."""
+
+import ssl
+
+import attrs
+import pytest
+import trustme
+from hypercorn.config import Config
+
+from wsframework import StartupError
+from wsframework.server.tls import TLSWire, make_context
+from wsframework.server.wire import SEND_SIZE
+
+AUTHORITY = trustme.CA()
+
+
+@attrs.define
+class FakeWire:
+    """The wire below: it takes as many bytes as there is room for."""
+
+    taken: bytearray = attrs.field(factory=bytearray)
+    room: int = 10_000_000
+    asked: int = 0
+    held: bool = False
+    shut: bool = False
+    closed: bool = False
+    broken: bool = False
+    behind: bool = False
+
+    def start(self, receiver: object) -> None:
+        """Nothing comes by itself."""
+
+    def send(self, data: bytes | memoryview) -> int:
+        if self.broken:
+            raise BrokenPipeError
+        piece = data[: self.room]
+        self.room -= len(piece)
+        self.taken += piece
+        return len(piece)
+
+    def ask_to_write(self) -> None:
+        self.asked += 1
+
+    def hold(self) -> None:
+        self.held = True
+
+    def resume(self) -> None:
+        self.held = False
+
+    def shut_down(self) -> None:
+        self.shut = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@attrs.define
+class FakeReceiver:
+    """Writes down what it is told."""
+
+    told: list[object] = attrs.field(factory=list)
+
+    def received(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def writable(self) -> None:
+        self.told.append("writable")
+
+    def hung_up(self) -> None:
+        self.told.append("hung up")
+
+    def abandon(self) -> None:
+        self.told.append("abandoned")
+
+
+class Pair:
+    """Both ends of a TLS connection; `exchange` carries records until there are no more."""
+
+    def __init__(self, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        AUTHORITY.issue_cert("localhost").configure_cert(context)
+        self.wire = FakeWire()
+        self.receiver = FakeReceiver()
+        self.tls = TLSWire(self.wire, context)
+        self.tls.start(self.receiver)
+        trusting = ssl.create_default_context()
+        trusting.maximum_version = version
+        AUTHORITY.configure_trust(trusting)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.client = trusting.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
+
+    def shake_hands(self) -> None:
+        for _ in range(3):
+            try:
+                self.client.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            self.exchange()
+
+    def exchange(self) -> None:
+        """What the client has to send arrives, and what the server has sent."""
+        if data := self.outgoing.read():
+            self.tls.received(data)
+        self.incoming.write(bytes(self.wire.taken))
+        self.wire.taken.clear()
+
+    def read(self) -> bytes:
+        """Return what the client can read now."""
+        self.exchange()
+        data = b""
+        while True:
+            try:
+                more = self.client.read(100_000)
+            except ssl.SSLWantReadError:
+                return data
+            if not more:
+                return data + b"<close_notify>"
+            data += more
+
+
+@pytest.fixture(params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def pair(request: pytest.FixtureRequest) -> Pair:
+    pair = Pair(request.param)
+    pair.shake_hands()
+    return pair
+
+
+def test_both_ways(pair: Pair) -> None:
+    """What one side writes the other reads, small or large, and what comes in one piece is told in one piece."""
+    pair.client.write(b"hello")
+    pair.client.write(b", ")
+    pair.client.write(b"x" * 40_000)
+    while pair.outgoing.pending:
+        pair.exchange()
+    assert b"".join(data for data in pair.receiver.told if isinstance(data, bytes))[:100] == b"hello, " + b"x" * 93
+    assert len(pair.receiver.told) == 1
+    assert pair.tls.send(b"hi") == 2
+    assert pair.tls.send(b"y" * 200_000) == 200_000
+    assert pair.read() == b"hi" + b"y" * 200_000
+
+
+def test_byte_by_byte() -> None:
+    """Records that arrive in pieces, the handshake's too, are what they would be in one."""
+    pair = Pair()
+    for _ in range(3):
+        try:
+            pair.client.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        for byte in pair.outgoing.read():
+            pair.tls.received(bytes([byte]))
+        pair.exchange()
+    pair.client.write(b"hello")
+    for byte in pair.outgoing.read():
+        pair.tls.received(bytes([byte]))
+    assert pair.receiver.told == [b"hello"]
+
+
+def test_a_client_that_is_behind(pair: Pair) -> None:
+    """No more is taken than what is one piece of progress; room is asked for, and told when the records have left."""
+    data = bytes(range(256)) * 4096
+    pair.wire.room = 1000
+    taken = pair.tls.send(data)
+    assert taken == SEND_SIZE
+    assert pair.tls.behind
+    assert pair.wire.asked == 1
+    assert pair.tls.send(data[taken:]) == 0
+    pair.tls.ask_to_write()
+    pair.wire.room = 1000
+    pair.tls.writable()
+    assert "writable" not in pair.receiver.told
+    pair.wire.room = 10_000_000
+    pair.tls.writable()
+    assert pair.receiver.told == ["writable"]
+    assert not pair.tls.behind
+    assert pair.tls.send(data[taken:]) == len(data) - taken
+    assert pair.read() == data
+
+
+def test_switches_are_those_of_the_wire(pair: Pair) -> None:
+    """To hold, to resume, a hang-up and a failure are passed on."""
+    pair.tls.hold()
+    assert pair.wire.held
+    pair.tls.resume()
+    assert not pair.wire.held
+    pair.tls.hung_up()
+    pair.tls.abandon()
+    assert pair.receiver.told == ["hung up", "abandoned"]
+
+
+def test_shut_down(pair: Pair) -> None:
+    """The client is told with a close_notify, behind everything else, and the wire then ends its direction."""
+    pair.wire.room = 0
+    pair.tls.send(b"last words")
+    pair.tls.shut_down()
+    assert not pair.wire.shut
+    pair.wire.room = 1000
+    pair.tls.writable()
+    assert pair.wire.shut
+    assert pair.read() == b"last words<close_notify>"
+    pair.client.write(b"I am not done")
+    pair.exchange()
+    assert pair.receiver.told == [b"I am not done"]
+
+
+def test_close(pair: Pair) -> None:
+    """To close sends a close_notify if that can be sent at once, and never in the middle of a record."""
+    pair.tls.close()
+    assert pair.wire.closed
+    assert pair.read() == b"<close_notify>"
+    other = Pair()
+    other.shake_hands()
+    other.wire.room = 10
+    other.tls.send(b"last words")
+    sent = bytes(other.wire.taken)
+    other.tls.close()
+    assert other.wire.taken == sent
+
+
+def test_the_clients_end(pair: Pair) -> None:
+    """A close_notify, behind what came before, and an end without one are the same."""
+    pair.client.write(b"last words")
+    with pytest.raises(ssl.SSLWantReadError):
+        pair.client.unwrap()
+    pair.exchange()
+    assert pair.receiver.told == [b"last words", b""]
+    other = Pair()
+    other.tls.received(b"")
+    assert other.receiver.told == [b""]
+
+
+def test_noise(pair: Pair) -> None:
+    """Bytes that are no records end the connection, before the handshake and after it."""
+    pair.tls.received(b"GET / HTTP/1.1\r\n\r\n")
+    assert pair.receiver.told == [b""]
+    for noise in (b"GET / HTTP/1.1\r\n\r\n", bytes(100), b"\x16\x03\x01\xff\xff" + bytes(100)):
+        other = Pair()
+        other.tls.received(noise)
+        assert other.receiver.told == [b""]
+
+
+def test_a_wire_that_breaks(pair: Pair) -> None:
+    """It is an error for who sends, and an end for who does not."""
+    pair.wire.room = 0
+    pair.tls.send(b"hello")
+    pair.wire.broken = True
+    pair.tls.writable()
+    assert pair.receiver.told == [b""]
+    other = Pair()
+    other.shake_hands()
+    other.wire.broken = True
+    with pytest.raises(BrokenPipeError):
+        other.tls.send(b"hello")
+
+
+def test_nothing_is_sent_before_the_handshake() -> None:
+    """There is nobody yet who could read it."""
+    pair = Pair()
+    with pytest.raises(OSError, match="handshake"):
+        pair.tls.send(b"hello")
+    pair.tls.close()
+    assert pair.wire.closed
+    assert not pair.wire.taken
+
+
+def test_no_certificate() -> None:
+    """A configuration without one makes no context; one that cannot be read says so."""
+    config = Config()
+    assert make_context(config) is None
+    config.certfile = config.keyfile = "/no/such/file.pem"
+    with pytest.raises(StartupError, match="cannot read /no/such/file.pem"):
+        make_context(config)
