@@ -99,6 +99,8 @@ def _judge(data: bytes, end: int, limits: Limits) -> Arrival:
     if data.startswith(HTTP2_PREFACE):
         return Arrival(None, data)
     request = parse_request(data[:end], limits)
+    if request.method == "CONNECT":
+        raise RequestError(405, "This server is no proxy.", ((b"allow", b"GET, HEAD, POST"),))
     if request.wants_websocket:
         return Arrival(check_upgrade(request), data[end:])
     return Arrival(None, data)

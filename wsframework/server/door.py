@@ -14,10 +14,10 @@ from ..limits import Limits
 from .admission import Visit
 from .arrival import Arrival, HeadReader
 from .handshake import encode_refusal
-from .reactor import SocketWire
+from .wire import StartableWire
 
-OnArrival = Callable[[SocketWire, Visit, Arrival], None]
-OnRefusal = Callable[[SocketWire, Visit, RequestError], None]
+OnArrival = Callable[[StartableWire, Visit, Arrival], None]
+OnRefusal = Callable[[StartableWire, Visit, RequestError], None]
 
 
 class Arriving:
@@ -34,7 +34,7 @@ class Arriving:
     __slots__ = ("_on_arrival", "_on_refusal", "_reader", "_visit", "_wire", "next_sweep")
 
     def __init__(
-        self, wire: SocketWire, visit: Visit, limits: Limits, on_arrival: OnArrival, on_refusal: OnRefusal
+        self, wire: StartableWire, visit: Visit, limits: Limits, on_arrival: OnArrival, on_refusal: OnRefusal
     ) -> None:
         self._wire = wire
         self._visit = visit
@@ -102,7 +102,7 @@ class Refusal:
 
     __slots__ = ("_gone", "_on_gone", "_wire", "next_sweep")
 
-    def __init__(self, wire: SocketWire, on_gone: Callable[[], None]) -> None:
+    def __init__(self, wire: StartableWire, on_gone: Callable[[], None]) -> None:
         self._wire = wire
         self._on_gone = on_gone
         self._gone = False

@@ -23,6 +23,7 @@ from .scope import AF_UNIX, Address, Peers
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 _BURST = 32  # connections accepted before other tasks run
+_PROBES = 3  # of TCP's own keep-alive, without an answer, before the system gives a peer up
 _PAUSE = 0.1  # seconds to wait when the system has no room for another connection
 _SILENCE = 60.0  # and between two complaints about it
 _NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -180,6 +181,18 @@ def _set_options(sock: socket.socket, limits: Limits) -> None:
         seconds = max(limits.write_timeout, (limits.ping_interval or 0) + limits.ping_timeout)
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(seconds * 1000), 2**31 - 1))
+    if hasattr(socket, "TCP_KEEPIDLE") and limits.ping_interval is not None:
+        # Behind a full inbox nothing is read, and so the ping clock stands still. Then this is what finds out that the
+        # peer has vanished (RFC 9293 section 3.8.4), after as much silence as the pings allow.
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _in_seconds(limits.ping_interval))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _in_seconds(limits.ping_timeout / _PROBES))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+
+
+def _in_seconds(time: float) -> int:
+    return max(1, min(int(time), 32767))  # what Linux takes
 
 
 async def accept_for_ever(listener: Listener, take_in: Callable[[socket.socket, Peers], None]) -> None:

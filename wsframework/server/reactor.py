@@ -7,6 +7,11 @@ reading for everybody, up to the bound of each inbox, so a client that leaves is
 How it waits. All sockets are in one epoll set, and the set is itself a descriptor that trio can wait for. Events are
 level-triggered: what is not handled in this turn shows up again in the next. A connection reads once per turn, so
 that a client that never stops sending does not keep the others waiting.
+
+When it reads. A task that is woken for the set would read a scheduler tick later, and the endpoint it wakes would run
+yet another tick later. So an instrument reads, which trio calls right after it has waited, and before
+it runs tasks: a message is answered in the tick that it came in (0.85 of the server's time, one connection). The task
+is there for trio to wake up. An instrument is in no task: what is called from here must not ask for the current one.
 """
 
 from __future__ import annotations
@@ -24,13 +29,14 @@ logger: logging.Logger = logging.getLogger("wsframework.server")
 
 AVAILABLE = sys.platform == "linux"
 _TURN = 512  # events in one turn
+_LAST_READS = 4  # of a client that has hung up behind a full inbox
 
 if AVAILABLE:
     _READ = select.EPOLLIN | select.EPOLLRDHUP
     _WRITE = select.EPOLLOUT
 
 
-class Reactor:
+class Reactor(trio.abc.Instrument):
     """Receives for the sockets that are attached to it, for as long as `run` runs."""
 
     def __init__(self) -> None:
@@ -51,17 +57,22 @@ class Reactor:
 
     async def run(self) -> None:
         """Receive until cancelled, then let go of every socket that is left."""
+        trio.lowlevel.add_instrument(self)
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for fd, mask in self._epoll.poll(0, _TURN):
-                    wire = self._wires.get(fd)
-                    if wire is not None:
-                        wire.ready(mask)
         finally:
+            trio.lowlevel.remove_instrument(self)
             for wire in list(self._wires.values()):
                 wire.close()
             self._epoll.close()
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Trio's call, before it runs tasks: handle what is ready. Nothing is raised; it would end the instrument."""
+        for fd, mask in self._epoll.poll(0, _TURN):
+            wire = self._wires.get(fd)
+            if wire is not None:
+                wire.ready(mask)
 
 
 class SocketWire:
@@ -100,6 +111,7 @@ class SocketWire:
                 self._receiver.writable()
             if mask & ~_WRITE and self.fd >= 0:
                 if self._held:
+                    self._take_last_words()
                     self._ignore(mask)
                     self._receiver.hung_up()
                 else:
@@ -107,6 +119,22 @@ class SocketWire:
         except Exception:
             logger.exception("a connection failed inside the server; it was closed, the others go on")
             self._receiver.abandon()
+
+    def _take_last_words(self) -> None:
+        """Read on although the wire is held: no more will come than this, and it may end with a close frame.
+
+        What goes beyond a few reads waits until there is room; the system's buffer may hold megabytes.
+        """
+        for _ in range(_LAST_READS):
+            try:
+                data = self._socket.recv(RECEIVE_SIZE)
+            except OSError:
+                return
+            if not data:
+                return  # to be told when there is room
+            self._receiver.received(data)
+            if self.fd < 0:
+                return
 
     def _ignore(self, mask: int) -> None:
         """Hear no more of a hang-up, which is level-triggered, and which we cannot read away before there is room."""

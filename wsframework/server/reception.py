@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from math import ceil
 from typing import Any
 
@@ -22,21 +23,26 @@ from hypercorn.config import Config
 from starlette.websockets import WebSocketDisconnect as StarletteDisconnect
 
 from ..close import CloseCode
+from ..compression import Deflate
 from ..errors import REPORT_ERRORS_TO, ClientGone, ReportError, RequestError
 from ..limits import Limits
 from . import reactor
+from .access import log_refusal, log_websocket
 from .admission import Admission, Visit
 from .arrival import Arrival, read_arrival
 from .connection import Connection
 from .door import Arriving, Refusal
 from .handshake import Handshake, encode_refusal
 from .http import HTTPSide
+from .http2stream import WebSocketStream
 from .reactor import Reactor, SocketWire
 from .scope import Peers, make_scope
 from .statistics import ServerStatistics
 from .streams import StreamWire, end_sending
+from .tls import TLSWire
 from .upkeep import Upkeep
-from .wire import RECEIVE_SIZE, SEND_SIZE
+from .wire import RECEIVE_SIZE, SEND_SIZE, StartableWire, Wire
+from .wirestream import WireStream
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
@@ -64,21 +70,30 @@ class Reception:
         limits: the bounds of every connection, and of all of them.
         state: the lifespan's state, copied for each connection.
         tls: the certificate for secure connections, if there are any.
+        compression: of messages, where the application does not say.
     """
 
     def __init__(
-        self, app: Any, config: Config, limits: Limits, state: dict[str, Any], tls: ssl.SSLContext | None = None
+        self,
+        app: Any,
+        config: Config,
+        limits: Limits,
+        state: dict[str, Any],
+        tls: ssl.SSLContext | None = None,
+        compression: Deflate | None = None,
     ) -> None:
         self._app = app
         self._config = config
         self._limits = limits
         self._state = state
         self._tls = tls
-        self._http = HTTPSide(app, config, state)
+        self._compression = compression
+        self._http = HTTPSide(app, config, state, limits, self._serve_over_http2)
         self._upkeep = Upkeep()
         self._reactor = Reactor() if reactor.AVAILABLE else None
         self._admission = Admission(limits)
         self._nursery: trio.Nursery | None = None  # for connections, while there may be new ones
+        self._context = copy_context()
         self._draining = False
         self._connections: set[Connection] = set()
         self._tasks = 0
@@ -106,6 +121,7 @@ class Reception:
             try:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
+                    self._context = copy_context()
                     try:
                         yield nursery
                     finally:
@@ -148,13 +164,23 @@ class Reception:
             sock.close()
             visit.lost()
             visit.leave()
-        elif peers.secure or self._reactor is None:
-            self._nursery.start_soon(self._handle_socket, sock, visit)
+        elif self._reactor is None:
+            self._start(self._nursery, self._handle_socket, sock, visit)
         else:
             wire = SocketWire(sock, self._reactor)
-            arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused)
-            wire.start(arriving)
-            self._upkeep.watch(arriving, trio.current_time() + self._limits.handshake_timeout)
+            self._receive_head(TLSWire(wire, self._tls) if peers.secure and self._tls else wire, visit)
+
+    def _receive_head(self, wire: StartableWire, visit: Visit, data: bytes = b"") -> None:
+        """Wait for a request head, of which ``data`` has come already."""
+        arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused)
+        wire.start(arriving)
+        self._upkeep.watch(arriving, trio.current_time() + self._limits.handshake_timeout)
+        if data:
+            arriving.received(data)
+
+    def _start(self, nursery: trio.Nursery, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a connection's task. The reactor is in no task, so this gives it the context of the server's."""
+        self._context.run(nursery.start_soon, function, *args)
 
     def _turn_away(self, sock: socket.socket, secure: bool) -> None:
         """Say that there is no room, without a look at what the client wants."""
@@ -167,27 +193,32 @@ class Reception:
     def _turned_away(self) -> None:
         self._lingering -= 1
 
-    def _arrived(self, wire: SocketWire, visit: Visit, arrival: Arrival) -> None:
+    def _arrived(self, wire: StartableWire, visit: Visit, arrival: Arrival) -> None:
         handshake, nursery = arrival.handshake, self._nursery
         if nursery is None or (handshake is not None and self._draining):
             self._refused(wire, visit, _STOPPING)
         elif handshake is None:
-            nursery.start_soon(self._serve_http, _as_stream(wire.take()), arrival.data, visit)
+            stream = WireStream(wire)  # at once: more may come before the task runs
+            self._start(nursery, self._serve_http_on_wire, wire, stream, arrival.data, visit)
         else:
-            connection = self._connect(wire, handshake, arrival.data, visit)
+            scope = self._make_scope(handshake, visit.peers)
+            connection = self._connect(wire, handshake, scope, arrival.data, visit)
             wire.start(connection)
-            nursery.start_soon(self._run, connection, handshake, visit.peers)
+            self._start(nursery, self._run, connection, scope)
 
-    def _refused(self, wire: SocketWire, visit: Visit, error: RequestError) -> None:
+    def _refused(self, wire: StartableWire, visit: Visit, error: RequestError) -> None:
         visit.refused(error.status)
+        log_refusal(visit.peers.client, error)
         self._refuse_wire(wire, error, self._limits.close_timeout, visit.leave)
 
-    def _refuse_wire(self, wire: SocketWire, error: RequestError, patience: float, on_gone: Callable[[], None]) -> None:
+    def _refuse_wire(
+        self, wire: StartableWire, error: RequestError, patience: float, on_gone: Callable[[], None]
+    ) -> None:
         refusal = Refusal(wire, on_gone)
         refusal.say(error)
         self._upkeep.watch(refusal, trio.current_time() + patience)
 
-    # The same over a stream: TLS, the in-memory streams of tests, and systems without epoll
+    # The same over a stream: the in-memory streams of tests, and systems without epoll
 
     async def _handle_socket(self, sock: socket.socket, visit: Visit) -> None:
         try:
@@ -238,9 +269,14 @@ class Reception:
             visit.leave()
 
     async def _handle_stream(
-        self, stream: Any, visit: Visit, report: ReportError | None = None, buffer: int = SEND_SIZE
+        self, stream: Any, visit: Visit, report: ReportError | None = None, buffer: int = SEND_SIZE, data: bytes = b""
     ) -> None:
         async def receive_some() -> bytes:
+            nonlocal data
+            if data:
+                await trio.lowlevel.checkpoint()
+                returned, data = data, b""
+                return returned
             try:
                 return bytes(await stream.receive_some(RECEIVE_SIZE))
             except trio.BrokenResourceError:
@@ -252,6 +288,7 @@ class Reception:
                 raise _STOPPING
         except RequestError as error:
             visit.refused(error.status)
+            log_refusal(visit.peers.client, error)
             await self._refuse(stream, error)
             return
         except BaseException:
@@ -260,14 +297,17 @@ class Reception:
         if arrival is None:
             await trio.aclose_forcefully(stream)
         elif arrival.handshake is None:
-            await self._serve_http(stream, arrival.data, visit)
+            returned = await self._serve_http(stream, arrival.data, visit)
+            if returned is not None:
+                await self._handle_stream(stream, visit, report, buffer, returned)
         else:
             wire = StreamWire(stream, buffer)
-            connection = self._connect(wire, arrival.handshake, arrival.data, visit)
+            scope = self._make_scope(arrival.handshake, visit.peers, report)
+            connection = self._connect(wire, arrival.handshake, scope, arrival.data, visit)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wire.run, connection)
                 try:
-                    await self._run(connection, arrival.handshake, visit.peers, report)
+                    await self._run(connection, scope)
                 except BaseException:  # a cancellation, which trio may have put into a group
                     wire.close_after(_GOODBYE)
                     raise
@@ -287,18 +327,53 @@ class Reception:
 
     # The application
 
-    async def _serve_http(self, stream: Any, data: bytes, visit: Visit) -> None:
+    async def _serve_http(self, stream: Any, data: bytes, visit: Visit) -> bytes | None:
         visit.handed_over()
         self._tasks += 1
         try:
-            await self._http.serve(stream, data)
+            return await self._http.serve(stream, data, visit.peers)
         finally:
-            visit.leave()
             self._task_ended()
 
-    def _connect(self, wire: Any, handshake: Handshake, early: bytes, visit: Visit) -> Connection:
+    async def _serve_http_on_wire(self, wire: StartableWire, stream: WireStream, data: bytes, visit: Visit) -> None:
+        returned = None
+        try:
+            returned = await self._serve_http(stream, data, visit)
+        finally:
+            if returned is None:
+                visit.leave()
+        if returned is not None:
+            self._receive_head(wire, visit, returned + stream.release())
+
+    async def _serve_over_http2(self, wire: WebSocketStream, handshake: Handshake, peers: Peers) -> None:
+        scope = self._make_scope(handshake, peers)
+        connection = self._connect(wire, handshake, scope, b"", None)
+        wire.start(connection)
+        if self._draining:
+            connection.refuse(_STOPPING)
+        else:
+            await self._run(connection, scope)
+
+    def _make_scope(self, handshake: Handshake, peers: Peers, report: ReportError | None = None) -> dict[str, Any]:
+        scope = make_scope(handshake, peers, self._state, self._config.root_path)
+        if report is not None:
+            scope[REPORT_ERRORS_TO] = report
+        return scope
+
+    def _connect(
+        self, wire: Wire, handshake: Handshake, scope: dict[str, Any], early: bytes, visit: Visit | None
+    ) -> Connection:
+        """Begin a connection. Without a visit it is one of several on a socket, which counts as the HTTP side's."""
+        began = trio.current_time()
+
         def gone(connection: Connection) -> None:
             self._connections.discard(connection)
+            log_websocket(scope, connection, began)
+            if visit is not None:
+                settle(connection, visit)
+            self._news.set()
+
+        def settle(connection: Connection, visit: Visit) -> None:
             if connection.accepted:
                 visit.closed(connection.close_code or CloseCode.ABNORMAL_CLOSURE)
             elif connection.status:
@@ -306,19 +381,13 @@ class Reception:
             else:
                 visit.lost()
             visit.leave()
-            self._news.set()
 
-        connection = Connection(wire, handshake, self._limits, self._upkeep, early, gone)
+        connection = Connection(wire, handshake, self._limits, self._upkeep, early, gone, self._compression)
         self._connections.add(connection)
         return connection
 
-    async def _run(
-        self, connection: Connection, handshake: Handshake, peers: Peers, report: ReportError | None = None
-    ) -> None:
+    async def _run(self, connection: Connection, scope: dict[str, Any]) -> None:
         """Run the application for a connection."""
-        scope = make_scope(handshake, peers, self._state, self._config.root_path)
-        if report is not None:
-            scope[REPORT_ERRORS_TO] = report
         self._tasks += 1
         code = CloseCode.GOING_AWAY  # if we are cancelled
         try:
@@ -328,11 +397,11 @@ class Reception:
             code = CloseCode.NORMAL_CLOSURE  # the client has left, and the application let that be its end
         except Exception as error:
             code = CloseCode.INTERNAL_ERROR
-            self._report(error, handshake, report)
+            _report(error, scope)
         except BaseExceptionGroup as group:  # cancelled, and failed on the way out
             failures, rest = group.split(Exception)
             if failures is not None:
-                self._report(failures, handshake, report)
+                _report(failures, scope)
             if rest is not None:
                 raise rest from None
         finally:
@@ -343,10 +412,12 @@ class Reception:
         self._tasks -= 1
         self._news.set()
 
-    def _report(self, error: Exception, handshake: Handshake, report: ReportError | None) -> None:
-        logger.error("the application failed at %r; the connection was closed", handshake.path, exc_info=error)
-        if report is not None:
-            report(error)
+
+def _report(error: Exception, scope: dict[str, Any]) -> None:
+    logger.error("the application failed at %a; the connection was closed", scope["path"], exc_info=error)
+    report = scope.get(REPORT_ERRORS_TO)
+    if report is not None:
+        report(error)
 
 
 def _see_off(connection: Connection, code: int, reason: str) -> None:

@@ -58,12 +58,15 @@ class StreamWire:
     async def _read(self) -> None:
         data = b"?"
         while data:
-            while self._held:
-                await self._room.park()
+            # Also while it is held, but then no more than this once: a client that leaves is noticed.
             try:
                 data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
+            if self._held and not data:
+                self._connection.hung_up()
+            while self._held:
+                await self._room.park()
             self._connection.received(data)
 
     async def _write(self) -> None:
@@ -126,6 +129,47 @@ class StreamWire:
     def close_after(self, seconds: float) -> None:
         """Close when this much time has passed, whatever is still going on."""
         self._scope.deadline = trio.current_time() + seconds
+
+
+class DeadlineStream:
+    """A stream whose writes have to make progress, as those of a WebSocket have.
+
+    Args:
+        stream: carries the bytes; this owns it.
+        write_timeout: seconds in which `SEND_SIZE` bytes, or all, have to leave. Later the stream is closed.
+        receive_size: the most that is read at a time.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, write_timeout: float, receive_size: int = RECEIVE_SIZE) -> None:
+        self._stream = stream
+        self._write_timeout = write_timeout
+        self._receive_size = receive_size
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all of this.
+
+        Raises:
+            trio.BrokenResourceError: the other side is gone, or took too little in time.
+        """
+        for at in range(0, len(data), SEND_SIZE):
+            with trio.move_on_after(self._write_timeout) as scope:
+                await self._stream.send_all(data[at : at + SEND_SIZE] if len(data) > SEND_SIZE else data)
+            if scope.cancelled_caught:
+                await trio.aclose_forcefully(self._stream)
+                raise trio.BrokenResourceError(f"the other side took too little in {self._write_timeout:g} s")
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what has come; nothing when the other side has ended."""
+        size = self._receive_size if max_bytes is None else min(max_bytes, self._receive_size)
+        return bytes(await self._stream.receive_some(size))
+
+    async def send_eof(self) -> None:
+        """End our direction."""
+        await end_sending(self._stream)
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
 
 
 async def end_sending(stream: trio.abc.Stream) -> bool:
