@@ -277,11 +277,14 @@ async def test_door(autojump_clock: MockClock) -> None:
     assert await refusal("/secret") == (401, b"Say the password.\n")
     async with connect(app, "/secret", headers={"authorization": "Bearer open-sesame"}):
         pass
-    assert (await refusal("/same-origin", headers={"origin": "https://evil.example"}))[0] == 403
-    async with connect(app, "/same-origin") as client:
+    for path in ("/partner", "/late", "/nowhere"):
+        assert (await refusal(path, headers={"origin": "https://evil.example"}))[0] == 403
+    assert (await refusal("/late", headers={"origin": "https://partner.example"}))[0] == 403
+    async with connect(app, "/partner") as client:
         assert await client.receive() == "welcome"
-    async with connect(app, "/same-origin", headers={"origin": "http://testserver"}) as client:
-        assert await client.receive() == "welcome"
+    for origin in ("http://testserver", "https://partner.example"):
+        async with connect(app, "/partner", headers={"origin": origin}) as client:
+            assert await client.receive() == "welcome"
     async with connect(app, "/late") as client:
         await client.send("open-sesame")
         assert await client.receive() == "welcome"
@@ -336,6 +339,9 @@ REFERENCE = {
     "wsframework.WebSocket": "websocket",
     "wsframework.App": "app",
     "wsframework.WebSocketRoute": "app",
+    "wsframework.ForwardedHeaders": "server",
+    "wsframework.server.AccessRecord": "server",
+    "wsframework.server.JSONFormatter": "server",
     "wsframework.Hub": "hub",
     "wsframework.HubStatistics": "hub",
     "wsframework.Overflow": "hub",
@@ -346,6 +352,7 @@ REFERENCE = {
     "wsframework.InvalidData": "errors",
     "wsframework.ProtocolError": "errors",
     "wsframework.StartupError": "errors",
+    "wsframework.Deflate": "app",
     "wsframework.WebSocketDisconnect": "errors",
     "wsframework.WebSocketStateError": "errors",
     "wsframework.serve": "server",
@@ -390,7 +397,7 @@ def test_the_reference_has_every_method_and_parameter(name: str) -> None:
     expected = []
     if inspect.isfunction(thing):
         expected.append(own_name + parameters(thing))
-    elif own_name in ("App", "Hub", "WebSocketRoute"):
+    elif own_name in ("App", "ForwardedHeaders", "Hub", "WebSocketRoute"):
         expected.append(own_name + parameters(thing))
     if inspect.isclass(thing) and not issubclass(thing, BaseException):
         for attribute, value in vars(thing).items():

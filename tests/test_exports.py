@@ -10,6 +10,8 @@ PUBLIC = {
         "App",
         "ClientError",
         "CloseCode",
+        "Deflate",
+        "ForwardedHeaders",
         "Hub",
         "HubStatistics",
         "InvalidData",
@@ -25,7 +27,7 @@ PUBLIC = {
         "WebSocketStateError",
         "serve",
     },
-    "wsframework.server": {"Server", "ServerStatistics", "serve"},
+    "wsframework.server": {"AccessRecord", "JSONFormatter", "Server", "ServerStatistics", "serve"},
     "wsframework.testing": {
         "Client",
         "HandshakeRefused",
