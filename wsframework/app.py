@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
+from .dependencies import HUB, Application
 from .encoding import encode_json
-from .endpoint import HUB
 from .errors import StartupError, WebSocketDisconnect, WebSocketStateError
 from .hub import Hub
 from .routing import WebSocketRoute, is_http_only
@@ -32,7 +32,7 @@ NEEDS_TRIO = (
 )
 
 
-class App:
+class App(Application):
     """An application of WebSocket endpoints and the few HTTP routes around them.
 
     Args:
@@ -51,6 +51,7 @@ class App:
         hub: Hub | None = None,
         debug: bool = False,
     ) -> None:
+        super().__init__()
         self.hub: Hub = Hub() if hub is None else hub
         self._lifespan = _no_lifespan if lifespan is None else lifespan
         self._router = Router(default=_not_found)

@@ -10,11 +10,12 @@ from starlette import routing
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from .dependencies import Call, Resolver, plan_function_endpoint
 from .endpoint import WebSocketEndpoint
 from .session import Session
 from .websocket import Receive, Scope, Send, WebSocket
 
-WebSocketFunction = Callable[[WebSocket], Awaitable[None]]
+WebSocketFunction = Callable[..., Awaitable[None]]
 
 
 class WebSocketRoute(routing.WebSocketRoute):
@@ -22,7 +23,7 @@ class WebSocketRoute(routing.WebSocketRoute):
 
     Args:
         path: with Starlette's convertors, as in ``/chat/{room}`` or ``/item/{number:int}``.
-        endpoint: a `WebSocketEndpoint` class, or a function that takes the `WebSocket`.
+        endpoint: a `WebSocketEndpoint` class, or a function that takes the `WebSocket` and perhaps dependencies.
         name: for ``url_for``; the endpoint's own by default.
 
     A function has the same session as a class: its own nursery (``websocket.start_soon``), a second to finish when the
@@ -56,10 +57,22 @@ class FunctionEndpoint:
     def __init__(self, function: WebSocketFunction) -> None:
         self._function = function
         self._name = getattr(function, "__name__", repr(function))
+        self._given, self._plan = plan_function_endpoint(function, self._name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
-        await Session(websocket, self._name).run(partial(self._function, websocket), _no_farewell)
+        session = Session(websocket, self._name)
+        main: Callable[..., Awaitable[None]] = partial(self._function, *[websocket][: self._given])
+        if self._plan is not None:
+            main = partial(self._serve_with_dependencies, session, main, self._plan)
+        await session.run(main, _no_farewell)
+
+    async def _serve_with_dependencies(
+        self, session: Session, main: Callable[..., Awaitable[None]], plan: Call
+    ) -> None:
+        resolver = Resolver(session.websocket, self._name)
+        async with resolver.running():
+            await session.run_within(partial(main, **await resolver.fill(plan)))
 
 
 async def _no_farewell(close_code: int) -> None:
