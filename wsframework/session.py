@@ -92,20 +92,25 @@ class Session:
         What it raises is raised here, for what lies around us to see. Where there is a farewell, the connection is
         closed before by that error. Where there is none, the close waits for what becomes of the error.
         """
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             async with trio.open_nursery() as self._nursery:  # children start in this one from now on
                 try:
-                    await self._run_main(main)
+                    try:  # not _run_main: every coroutine here is one more to pass for each message
+                        await main()
+                    except* WebSocketDisconnect:
+                        self._check_own_end()
                     self._check_answered()
                     self._close(CloseCode.NORMAL_CLOSURE)
                 except BaseException as error:
-                    failure = error if isinstance(error, Exception) else None
-                    if farewell is None and failure is None:
-                        raise
-                    if farewell is not None:
-                        await self.contain(_raise, error)  # what is none of ours goes on from here
+                    failure = error
+                    if farewell is not None and not isinstance(error, trio.Cancelled):
+                        await self.contain(_raise, error)
                 self._nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # Waiting for the children was cancelled as well. Of two cancellations one is enough.
+            if not isinstance(failure, trio.Cancelled) or group.split(trio.Cancelled)[1] is not None:
+                raise
         finally:
             self._nursery = None
             if farewell is not None:
@@ -164,12 +169,15 @@ class Session:
         try:
             await main()
         except* WebSocketDisconnect:
-            if self._transport.close_code is None:
-                logger.warning(
-                    "%s: ended by a WebSocketDisconnect although its own client is still there. If that came from "
-                    "sending to another client, catch it where you send, or publish through the hub",
-                    self._where(),
-                )
+            self._check_own_end()
+
+    def _check_own_end(self) -> None:
+        if self._transport.close_code is None:
+            logger.warning(
+                "%s: ended by a WebSocketDisconnect although its own client is still there. If that came from "
+                "sending to another client, catch it where you send, or publish through the hub",
+                self._where(),
+            )
 
     async def _turn_away(self, code: int, reason: str) -> None:
         """Close with what an exception says; before accept, refuse with 403 and the reason as the body."""

@@ -28,8 +28,12 @@ class Kind(Enum):
     ASYNC_GENERATOR = "an async generator function"
     FUNCTION = "a plain function, in a worker thread"
     GENERATOR = "a generator function, in a worker thread"
-    CLASS = "a class, which is called at once"
+    AT_ONCE = "a class, which is called in the loop"
+    GENERATOR_AT_ONCE = "a generator function in the loop"
 
+
+# What stands in for a dependency in a test does not block, and Trio's virtual clock does not wait for threads.
+_IN_TESTS = {Kind.FUNCTION: Kind.AT_ONCE, Kind.GENERATOR: Kind.GENERATOR_AT_ONCE}
 
 _GENERATORS = (Kind.ASYNC_GENERATOR, Kind.GENERATOR)
 
@@ -128,9 +132,11 @@ def plan_function_endpoint(function: Callable[..., Any], name: str) -> tuple[int
 
 
 def plan_dependency(function: Callable[..., Any], need: Need) -> Need:
-    """Plan a function that stands in for another one, as `dependency_overrides` names them."""
-    place = _Place(_name(need.call.function) + " is overridden", scopes=need.scopes)
-    return _plan_need(Dependency(function, need.scope, need.use_cache), "override", place)
+    """Plan a function that stands in for another one, as ``dependency_overrides`` says. It runs in no thread."""
+    place = _Place(f"the override of {_name(need.call.function)}", scopes=need.scopes)
+    planned = _plan_need(Dependency(function, need.scope, need.use_cache), place)
+    kind = _IN_TESTS.get(planned.call.kind, planned.call.kind)
+    return attrs.evolve(planned, call=attrs.evolve(planned.call, kind=kind))
 
 
 def _annotation_of_first(function: Callable[..., Any], name: str) -> Any:
@@ -163,13 +169,13 @@ def _find_source(argument: Argument, place: _Place) -> Getter | Need:
     marker, annotation, default = _read_marker(argument, place)
     if isinstance(marker, Dependency):
         if marker.function is None:
-            if not callable(annotation) or isinstance(annotation, ForwardRef) or annotation is inspect.Parameter.empty:
+            if annotation is Any or not inspect.isclass(get_origin(annotation) or annotation):
                 raise TypeError(
                     f"{place.name}: parameter {argument.name!r} has Depends() without a function, and "
                     f"its type is nothing to call: write Depends(get_{argument.name})"
                 )
             marker = attrs.evolve(marker, function=annotation)
-        return _plan_need(marker, argument.name, place)
+        return _plan_need(marker, place)
     if annotation is inspect.Parameter.empty:
         annotation = Any
     if marker is not None:
@@ -227,7 +233,7 @@ def _refuse_foreign(things: list[Any], what: str) -> None:
 _FOREIGN_NAMES = ("Depends", "Security", "Cookie", "Header", "Query", "Path", "Body", "Form", "File", "Dependant")
 
 
-def _plan_need(marker: Dependency, argument: str, place: _Place) -> Need:
+def _plan_need(marker: Dependency, place: _Place) -> Need:
     function = marker.function
     assert function is not None
     name = _name(function)
@@ -281,7 +287,7 @@ def _kind(function: Callable[..., Any]) -> Kind:
     while isinstance(function, functools.partial):
         function = function.func
     if inspect.isclass(function):
-        return Kind.CLASS
+        return Kind.AT_ONCE
     if not inspect.isroutine(function):
         function = type(function).__call__
     for each in (function, inspect.unwrap(function)):

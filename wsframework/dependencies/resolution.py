@@ -188,10 +188,12 @@ async def _enter(call: Call, arguments: dict[str, Any], stack: AsyncExitStack) -
     match call.kind:
         case Kind.ASYNC:
             return await call.function(**arguments)
-        case Kind.CLASS:
+        case Kind.AT_ONCE:
             return call.function(**arguments)
         case Kind.FUNCTION:
             return await _in_thread(partial(call.function, **arguments))
+        case Kind.GENERATOR_AT_ONCE:
+            return stack.enter_context(contextmanager(call.function)(**arguments))
         case Kind.ASYNC_GENERATOR:
             manager: AbstractAsyncContextManager[Any] = asynccontextmanager(call.function)(**arguments)
         case Kind.GENERATOR:

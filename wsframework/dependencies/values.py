@@ -40,7 +40,7 @@ _MANY = (kinds.ListType, kinds.SetType, kinds.FrozenSetType, kinds.VarTupleType,
 
 # The sentences of msgspec that hold nothing of the value. Some others do, such as "Invalid enum value 'secret'".
 _SAYS_NO_VALUE = re.compile(
-    r"Expected (?P<expected>`.+?)(?:, got `[\w | ]+`)?"
+    r"Expected (?P<expected>`.+?)(?:, got (?:`[\w | ]+`|\d+))?"
     r"|Invalid (?P<invalid>UUID|RFC3339 encoded \w+|ISO8601 duration|decimal string)"
 )
 
