@@ -12,7 +12,7 @@
     ├── RequestError              a request head that cannot be served; carries the HTTP status that answers it
     ├── StartupError              the server cannot start: a port that is taken, a file that is missing
     ├── WebSocketException        the program refuses or closes with this code; Starlette's, with a check
-    ├── HTTPException             the program answers the handshake with this status; Starlette's own
+    ├── HTTPException             the program answers the handshake with this status; Starlette's too
     └── WebSocketStateError       the program called something at the wrong time (also a RuntimeError)
 
 A mistake of the programmer is a ``TypeError`` or a ``ValueError``, as anywhere in Python.
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from starlette.exceptions import HTTPException as HTTPException
+from starlette.exceptions import HTTPException as _StarletteHTTPException
 from starlette.exceptions import WebSocketException as _StarletteException
 from starlette.websockets import WebSocketDisconnect as _StarletteDisconnect
 
@@ -100,6 +100,18 @@ class WebSocketException(_StarletteException):
     def __init__(self, code: int, reason: str | None = None) -> None:
         check_close(code, reason or "")
         super().__init__(int(code), reason)
+
+
+class HTTPException(_StarletteHTTPException):
+    """Raise it before accept to answer the handshake with this status; in HTTP routes it is what Starlette's is.
+
+    After accept no response can carry it, and it is an error of the program. Starlette's own works as well.
+
+    Args:
+        status_code: the status, such as 401.
+        detail: the body, as plain text; the standard words for the status if not given.
+        headers: more header fields.
+    """
 
 
 class RequestError(Exception):
