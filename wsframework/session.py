@@ -102,10 +102,10 @@ class Session:
                         self._check_own_end()
                     self._check_answered()
                     self._close(CloseCode.NORMAL_CLOSURE)
-                except BaseException as error:
+                except BaseException as error:  # noqa: ASYNC103 - raised below, in no group of this nursery
                     failure = error
                     if farewell is not None and not isinstance(error, trio.Cancelled):
-                        await self.contain(_raise, error)
+                        await self.contain(_raise, error)  # noqa: ASYNC102 - what it waits for is bounded
                 self._nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             # Waiting for the children was cancelled as well. Of two cancellations one is enough.

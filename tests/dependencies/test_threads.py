@@ -1,7 +1,7 @@
 """Plain functions run in worker threads, so that they may block."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 from typing import Annotated
 
@@ -79,6 +79,34 @@ async def test_a_plain_generator() -> None:
         await client.send("0")
         await client.wait_closed()
     assert log == ["begin", "commit", "close", "begin", "roll back", "close"]
+
+
+async def test_a_plain_generator_is_always_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is no await that a cancellation could stop, even when the others have used up the time."""
+    log: list[str] = []
+
+    def session() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            log.append("close")
+
+    async def hang() -> AsyncIterator[None]:
+        yield
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(resolution, "CLEAN_UP_TIMEOUT", 0.01)
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(
+        websocket: WebSocket, first: Annotated[None, Depends(session)], second: Annotated[None, Depends(hang)]
+    ) -> None:
+        await websocket.accept()
+
+    async with connect(app, deadline=10) as client:
+        await client.wait_closed()
+    assert log == ["close"]
 
 
 async def test_ends_do_not_wait_for_begins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,9 +213,11 @@ class _InThread(AbstractAsyncContextManager[Any]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        # Not in line behind calls that begin: those may be waiting for what this one gives back.
         leave = partial(self._manager.__exit__, kind, error, traceback)
-        return await trio.to_thread.run_sync(leave, limiter=trio.CapacityLimiter(1))
+        # A thread can be kept from starting, but not be stopped: nobody else would do what it does. And it is not in
+        # line behind calls that begin, for those may be waiting for what this one gives back.
+        with trio.CancelScope(shield=True):
+            return await trio.to_thread.run_sync(leave, limiter=trio.CapacityLimiter(1))  # noqa: ASYNC102
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
