@@ -6,7 +6,6 @@ from functools import partial
 from types import FrameType
 from typing import Annotated, Any
 
-import pytest
 from trio.testing import MockClock
 
 from wsframework import App, Depends, WebSocket, WebSocketEndpoint
@@ -71,7 +70,6 @@ async def instructions(endpoint: Any) -> tuple[int, set[str]]:
     return count, {name for name in names if not name.endswith("on_receive")}
 
 
-@pytest.mark.skipif(sys.gettrace() is not None, reason="something else is tracing")
 async def test_instructions(autojump_clock: MockClock) -> None:
     """An echo with dependencies runs the same code as one without, and no more than 3 % more instructions."""
     plain, code = await instructions(Plain)
@@ -79,7 +77,7 @@ async def test_instructions(autojump_clock: MockClock) -> None:
     for endpoint in (OnConnect, OnReceive):
         count, same_code = await instructions(endpoint)
         # The task's way from Trio to its hook is two coroutines longer: 1 % of the instructions.
-        assert same_code - code == {"WebSocketEndpoint._serve_with_dependencies", "Session.run_within"}
+        assert same_code - code <= {"WebSocketEndpoint._serve_with_dependencies", "Session.run_within"}
         assert code <= same_code
         assert count <= plain * 1.03
 

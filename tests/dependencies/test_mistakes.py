@@ -129,6 +129,12 @@ def test_functions(endpoint: Callable[..., Any], sentence: str) -> None:
     assert sentence in str(error.value)
 
 
+def test_no_signature() -> None:
+    """What Python knows no parameters of cannot be filled."""
+    with pytest.raises(TypeError, match="endpoint > dict has no signature that Python could tell"):
+        WebSocketRoute("/", function_with(Any, Depends(dict)))
+
+
 def test_positional_only() -> None:
     """What is filled by name needs one."""
 

@@ -111,6 +111,26 @@ async def test_handshake_ends_with_accept(autojump_clock: MockClock) -> None:
     assert log == ["open a", "open b", "before", "close a", "after", "close b"]
 
 
+async def test_one_function_in_two_scopes(autojump_clock: MockClock) -> None:
+    """What ends with the handshake is not what the connection goes on with."""
+    log: Log = []
+    app = App()
+    both = resource("both", log)
+
+    @app.websocket("/")
+    async def endpoint(
+        websocket: WebSocket,
+        short: Annotated[str, Depends(both, scope="handshake")],
+        long: Annotated[str, Depends(both)],
+    ) -> None:
+        await websocket.accept()
+        log.append("accepted")
+
+    async with connect(app) as client:
+        await client.wait_closed()
+    assert log == ["open both", "open both", "close both", "accepted", "close both"]
+
+
 async def test_handshake_ends_with_a_raw_accept(autojump_clock: MockClock) -> None:
     """An accept that is sent as an ASGI event ends it too."""
     log: Log = []
@@ -361,6 +381,31 @@ async def test_cancellation(kind: str, autojump_clock: MockClock) -> None:
     assert log == ["open a", "a sees Cancelled", "close a"]
 
 
+async def test_cancellation_with_children_that_take_their_time(autojump_clock: MockClock) -> None:
+    """A dependency sees one cancellation, however many tasks were cancelled."""
+    log: Log = []
+    app = App()
+
+    async def child() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(0.5, shield=True):
+                await trio.sleep_forever()
+            log.append("child ends")
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket, a: Annotated[str, Depends(resource("a", log))]) -> None:
+        await websocket.accept()
+        await trio.sleep(0.9)
+        websocket.start_soon(child)
+        await trio.sleep_forever()
+
+    async with connect(app, deadline=5) as client:
+        await client.close()
+    assert log == ["open a", "child ends", "a sees Cancelled", "close a"]
+
+
 @pytest.mark.parametrize("scope", ["handshake", "connection", "message"])
 async def test_clean_up_is_bounded(scope: Any, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """One that hangs is cancelled after five seconds, with a warning; the connection goes on or ends as it would."""
@@ -439,6 +484,29 @@ async def test_children_end_first(autojump_clock: MockClock) -> None:
     async with connect(app, deadline=2) as client:
         await client.wait_closed()
     assert log == ["open a", "child ends", "close a"]
+
+
+async def test_children_of_a_function_that_fails(autojump_clock: MockClock) -> None:
+    """They are cancelled before its dependencies see the error, and nobody waits for them."""
+    log: Log = []
+    app = App()
+
+    async def child() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            log.append("child ends")
+
+    @app.websocket("/")
+    async def function(websocket: WebSocket, a: Annotated[str, Depends(resource("a", log))]) -> None:
+        await websocket.accept()
+        websocket.start_soon(child)
+        await trio.sleep(0.1)
+        raise ZeroDivisionError
+
+    async with connect(app, raise_app_errors=False) as client:
+        assert (await client.wait_closed()).code == 1011
+    assert log == ["open a", "child ends", "a sees ZeroDivisionError", "close a"]
 
 
 async def test_a_nursery_around_the_yield(autojump_clock: MockClock) -> None:

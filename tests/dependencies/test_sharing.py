@@ -4,10 +4,22 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import attrs
+import pytest
 from starlette.routing import Mount
 from trio.testing import MockClock
 
-from wsframework import App, Depends, Header, Query, Security, SecurityScopes, WebSocket, WebSocketEndpoint
+from wsframework import (
+    App,
+    Depends,
+    Header,
+    Hub,
+    Query,
+    Security,
+    SecurityScopes,
+    WebSocket,
+    WebSocketEndpoint,
+    WebSocketStateError,
+)
 from wsframework.testing import connect
 
 
@@ -324,6 +336,42 @@ async def test_overrides_in_a_message(autojump_clock: MockClock) -> None:
     assert log == ["begin", "fake", "end", "begin", "fake", "end"]
 
 
+async def test_in_another_application(autojump_clock: MockClock) -> None:
+    """An endpoint class in an application of Starlette has dependencies too, and the overrides of that one, if any."""
+    from starlette.applications import Starlette
+    from starlette.routing import WebSocketRoute
+
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(
+            self, websocket: WebSocket, app: Starlette, name: Annotated[str, Depends(get_name)]
+        ) -> None:
+            assert app is websocket.app
+            await websocket.accept()
+            await websocket.send_text(name)
+
+    app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
+    async with connect(app, headers={"x-name": "header"}) as client:
+        assert await client.receive() == "header"
+    app.dependency_overrides = {get_name: lambda: "override"}  # type: ignore[attr-defined]  # as FastAPI's has
+    async with connect(app) as client:
+        assert await client.receive() == "override"
+
+
+async def test_without_an_app(autojump_clock: MockClock) -> None:
+    """A class that is served by itself has no hub and no application to give; the error says so."""
+
+    class WantsHub(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket, hub: Hub) -> None: ...
+
+    class WantsApp(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket, app: App) -> None: ...
+
+    for endpoint, sentence in ((WantsHub, "there is no hub"), (WantsApp, "asks for the application as App")):
+        with pytest.raises(WebSocketStateError, match=sentence):
+            async with connect(endpoint):
+                pass
+
+
 async def test_overrides_are_those_of_one_app(autojump_clock: MockClock) -> None:
     """Another App with the same endpoint is not touched; the App that is mounted has the say."""
 
@@ -339,3 +387,29 @@ async def test_overrides_are_those_of_one_app(autojump_clock: MockClock) -> None
     for path, name in (("/direct", "outer"), ("/inner/", "header")):
         async with connect(outer, path, headers={"x-name": "header"}) as client:
             assert await client.receive() == name
+
+
+async def test_a_function_that_is_no_endpoint(autojump_clock: MockClock) -> None:
+    """A resolver can call any planned function, and shares its values with the others."""
+    from wsframework.dependencies import Resolver, Scope, plan_hook
+
+    count = Counter()
+
+    async def hook(websocket: WebSocket, number: Annotated[int, Depends(count)], name: str) -> list[Any]:
+        return [websocket.url.path, number, name]
+
+    plan = plan_hook(hook, "hook", 1, Scope.HANDSHAKE)
+    assert plan is not None
+    app = App()
+
+    @app.websocket("/path")
+    async def endpoint(websocket: WebSocket) -> None:
+        resolver = Resolver(websocket, "endpoint")
+        async with resolver.running():
+            await websocket.accept()
+            for _ in range(2):
+                await websocket.send_json(await resolver.call(plan, websocket))
+
+    async with connect(app, "/path?name=ada") as client:
+        for _ in range(2):
+            assert await client.receive_json() == ["/path", 1, "ada"]

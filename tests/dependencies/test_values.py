@@ -88,6 +88,11 @@ async def refusal(app: App, path: str = "/", **handshake: Any) -> tuple[int, str
         (Annotated[int, Meta(ge=1)], "x=1", 1),
         (Annotated[int, Meta(ge=1), Query(le=3), "a remark"], "x=3", 3),
         (Annotated[int | None, Query(ge=3)], "x=3", 3),
+        (Annotated[int, Query(title="a number", le=9)], "x=3", 3),
+        (Annotated[list[int], Query(description="some numbers")], "x=3", [3]),
+        (Annotated[list[Annotated[int, Meta(le=9, title="one")]], Meta(max_length=2)], "x=3", [3]),
+        (int | bool, "x=true", True),
+        (Literal["a"] | int, "x=4", 4),
         (str, "x=", ""),
         (str | None, "x=null", "null"),
         (str, "x=%C3%A4%20b", "ä b"),
@@ -120,6 +125,8 @@ async def test_a_text_becomes_a_value(annotation: Any, query: str, expected: Any
         (Annotated[int, Meta(ge=5)], "x=3", "is not int >= 5"),
         (Annotated[int | None, Query(gt=5)], "x=3", "is not int >= 6"),
         (list[int], "x=1&x=s3cret", "is not int"),
+        (Literal["a"] | int, "x=s3cret", "is not one of 'a'"),
+        (Annotated[Colour, Query(title="a colour")], "x=s3cret", "is not one of 'red', 'blue'"),
         (Annotated[list[int], Query(max_length=1)], "x=1&x=2", "is not array of length <= 1"),
         (tuple[int, str], "x=1", "is not array of length 2"),
         (int, "y=1", "is missing"),
@@ -302,6 +309,19 @@ async def test_by_type(autojump_clock: MockClock) -> None:
     assert got[:3] == [app.hub, app, app]
     assert got[3] is got[4] is got[5]
     assert isinstance(got[5], WebSocket)
+
+
+async def test_without_annotations(autojump_clock: MockClock) -> None:
+    """A parameter without a type gets the text; a default says nothing about the type."""
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(websocket, one, two=2, three=Query(alias="drei")):  # type: ignore[no-untyped-def]
+        await websocket.accept()
+        await websocket.send_json([one, two, three])
+
+    async with connect(app, "/?one=1&drei=3") as client:
+        assert await client.receive_json() == ["1", 2, "3"]
 
 
 @pytest.mark.parametrize("spelling", ["plain", "var", "annotated later"])

@@ -79,6 +79,10 @@ class Resolver:
             await self._end_handshake()
         return arguments
 
+    async def call(self, plan: Call, *given: Any) -> Any:
+        """Call a planned function, such as a hook before the endpoint, with what it is given and what it asks for."""
+        return await plan.function(*given, **await self.fill(plan))
+
     async def prepare(self, call: Call, hook: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         """Return ``on_receive`` with all arguments in it that do not change from message to message.
 
@@ -217,7 +221,8 @@ class _InThread(AbstractAsyncContextManager[Any]):
         # A thread can be kept from starting, but not be stopped: nobody else would do what it does. And it is not in
         # line behind calls that begin, for those may be waiting for what this one gives back.
         with trio.CancelScope(shield=True):
-            return await trio.to_thread.run_sync(leave, limiter=trio.CapacityLimiter(1))  # noqa: ASYNC102
+            handled = await trio.to_thread.run_sync(leave, limiter=trio.CapacityLimiter(1))  # noqa: ASYNC102
+        return handled
 
 
 async def _in_thread(function: Callable[[], T]) -> T:

@@ -6,10 +6,11 @@ import builtins
 import functools
 import inspect
 import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import FrameType
-from typing import Any, ForwardRef
+from typing import Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
 
 import attrs
 
@@ -57,14 +58,27 @@ def find_unknown(annotation: Any) -> str | None:
     """Return a name in an annotation that nothing is known of, such as one imported under ``TYPE_CHECKING``."""
     if isinstance(annotation, ForwardRef):
         return annotation.__forward_arg__
-    inside = getattr(annotation, "__args__", ())
-    found = (find_unknown(each) for each in (inside if isinstance(inside, tuple) else ()))
+    found = (find_unknown(each) for each in _inside(annotation))
     return next((name for name in found if name is not None), None)
+
+
+def _inside(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Annotated:
+        return (get_args(annotation)[0],)
+    return () if get_origin(annotation) is Literal else get_args(annotation)
 
 
 def _evaluate(annotation: Any, names: _Names, what: str) -> Any:
     if isinstance(annotation, ForwardRef):
         annotation = annotation.__forward_arg__
+    if any(
+        isinstance(each, (ForwardRef, str)) for each in _inside(annotation)
+    ):  # a string within, as in list["Colour"]
+        inside = tuple(_evaluate(each, names, what) for each in _inside(annotation))
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            return Annotated[(inside[0], *annotation.__metadata__)]
+        return (Union if origin is types.UnionType else origin)[inside]
     if isinstance(annotation, str):
         try:
             annotation = eval(annotation, {}, names)

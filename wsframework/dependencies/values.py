@@ -181,7 +181,7 @@ def _apply_meta(type_: Any, meta: msgspec.Meta | None) -> Any:
 def _inspect(type_: Any, what: str) -> kinds.Type:
     try:
         msgspec.json.Decoder(type_)  # refuses some unions that the inspection lets pass
-        return kinds.type_info(type_)
+        return _bare(kinds.type_info(type_))
     except TypeError as error:
         raise TypeError(f"{what}: {error}") from error
 
@@ -193,9 +193,13 @@ def _items(kind: kinds.Type) -> tuple[kinds.Type, ...]:
     return (kind.item_type,)
 
 
+def _bare(kind: kinds.Type) -> kinds.Type:
+    """Take off what is there for people, such as a title."""
+    return _bare(kind.type) if isinstance(kind, kinds.Metadata) else kind
+
+
 def _is_from_text(kind: kinds.Type) -> bool:
-    if isinstance(kind, kinds.Metadata):
-        return _is_from_text(kind.type)
+    kind = _bare(kind)
     if isinstance(kind, kinds.UnionType):
         return all(_is_from_text(each) for each in kind.types)
     return isinstance(kind, _FROM_TEXT)
@@ -205,7 +209,7 @@ def _describe(items: tuple[kinds.Type, ...]) -> str:
     """Say what a value must be, where msgspec would say what it is."""
     allowed: list[str] = []
     for item in items:
-        bare = item.type if isinstance(item, kinds.Metadata) else item
+        bare = _bare(item)
         for each in bare.types if isinstance(bare, kinds.UnionType) else (bare,):
             if isinstance(each, kinds.EnumType):
                 allowed += [repr(member.value) for member in each.cls]
