@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import importlib
 import importlib.util
 import inspect
@@ -296,6 +297,76 @@ async def test_door(autojump_clock: MockClock) -> None:
         assert (b"x-served-by", b"door") in client.headers
 
 
+@shows("items/app.py")
+async def test_items(autojump_clock: MockClock) -> None:
+    """With a token or a cookie the server answers, and without them it refuses."""
+    app = load("items/app.py").app
+    async with connect(app, "/items/teapot/ws?token=abc&q=3") as client:
+        await client.send("hello")
+        assert [await client.receive() for _ in range(3)] == [
+            "Your session or token is: abc",
+            "The query parameter q is: 3",
+            "You said about item teapot: hello",
+        ]
+    async with connect(app, "/items/teapot/ws", headers={"cookie": "session=xyz"}) as client:
+        await client.send("hello")
+        assert await client.receive() == "Your session or token is: xyz"
+        assert await client.receive() == "You said about item teapot: hello"
+    for query in ("", "?token=", "?token=abc&q=many"):
+        with pytest.raises(HandshakeRefused) as refused:
+            async with connect(app, f"/items/teapot/ws{query}"):
+                pass
+        assert refused.value.status == 403
+
+
+@shows("items/database.py", "items/database.txt")
+def test_database() -> None:
+    """The program prints what the page shows."""
+    assert run("examples/items/database.py") == read("examples", "items", "database.txt")
+
+
+@shows("authentication/app.py")
+async def test_authentication(autojump_clock: MockClock) -> None:
+    """Every way in works for those who have what it takes, and answers 401 to those who have not."""
+    app = load("authentication/app.py").app
+
+    def basic(text: str) -> dict[str, str]:
+        return {"authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+    ways: list[tuple[str, dict[str, Any]]] = [
+        ("/bearer", {"headers": {"authorization": "Bearer ada-token"}}),
+        ("/cookie", {"headers": {"cookie": "session=ada-token"}}),
+        ("/subprotocol", {"subprotocols": ["notes", "bearer.ada-token"]}),
+    ]
+    for path, handshake in ways:
+        async with connect(app, path, **handshake) as client:
+            assert client.subprotocol == ("notes" if path == "/subprotocol" else None)
+            assert (await client.receive_json())["user"] == "ada"
+            await client.send(f"from {path}")
+            assert await client.receive_json() == {"from": "ada", "note": f"from {path}"}
+    async with connect(app, "/basic", headers=basic("ada:lovelace")) as client:
+        await client.send("basic")
+        assert await client.receive_json() == {"note": "basic"}
+    async with connect(app, "/bearer", headers={"authorization": "Bearer grace-token"}) as client:
+        assert len((await client.receive_json())["notes"]) == 4
+        await client.send("mine")
+        assert await client.receive_json() == {"error": "you may read, and not write"}
+
+    async def refusal(path: str, **handshake: Any) -> int:
+        with pytest.raises(HandshakeRefused) as refused:
+            async with connect(app, path, **handshake):
+                pass
+        return refused.value.status
+
+    for path in ("/bearer", "/cookie", "/subprotocol", "/basic"):
+        assert await refusal(path) == 401
+    assert await refusal("/bearer", headers={"authorization": "Bearer wrong"}) == 401
+    assert await refusal("/subprotocol", subprotocols=["notes", "bearer.wrong"]) == 401
+    for wrong in ("ada:wrong", "nobody:no such user"):
+        assert await refusal("/basic", headers=basic(wrong)) == 401
+    assert await refusal("/basic", headers=basic("grace:hopper")) == 403
+
+
 @shows("ownserver/main.py")
 async def test_own_program() -> None:
     """It prints where it serves, and the time comes."""
@@ -346,14 +417,33 @@ REFERENCE = {
     "wsframework.HubStatistics": "hub",
     "wsframework.Overflow": "hub",
     "wsframework.Receipt": "hub",
+    "wsframework.Cookie": "dependencies",
+    "wsframework.Depends": "dependencies",
+    "wsframework.Header": "dependencies",
+    "wsframework.Path": "dependencies",
+    "wsframework.Query": "dependencies",
+    "wsframework.Security": "dependencies",
+    "wsframework.SecurityScopes": "dependencies",
+    "wsframework.security.APIKeyCookie": "dependencies",
+    "wsframework.security.APIKeyHeader": "dependencies",
+    "wsframework.security.APIKeyQuery": "dependencies",
+    "wsframework.security.BearerSubprotocol": "dependencies",
+    "wsframework.security.HTTPAuthorizationCredentials": "dependencies",
+    "wsframework.security.HTTPBasic": "dependencies",
+    "wsframework.security.HTTPBasicCredentials": "dependencies",
+    "wsframework.security.HTTPBearer": "dependencies",
+    "wsframework.security.same_secret": "dependencies",
     "wsframework.Limits": "limits",
     "wsframework.ClientError": "errors",
     "wsframework.CloseCode": "errors",
+    "wsframework.HTTPException": "errors",
     "wsframework.InvalidData": "errors",
+    "wsframework.InvalidParameter": "errors",
     "wsframework.ProtocolError": "errors",
     "wsframework.StartupError": "errors",
     "wsframework.Deflate": "app",
     "wsframework.WebSocketDisconnect": "errors",
+    "wsframework.WebSocketException": "errors",
     "wsframework.WebSocketStateError": "errors",
     "wsframework.serve": "server",
     "wsframework.server.Server": "server",

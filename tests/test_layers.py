@@ -16,6 +16,7 @@ FLOORS: list[set[str]] = [
     {"app"},
     {"routing"},
     {"endpoint"},
+    {"dependencies", "security"},
     {"hub"},
     {"session"},
     {"refusal"},

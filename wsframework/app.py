@@ -17,8 +17,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from .compression import COMPRESSION, Compression, check_compression
+from .dependencies import HUB, Application
 from .encoding import encode_json
-from .endpoint import HUB
 from .errors import StartupError, WebSocketStateError
 from .hub import Hub
 from .origin import CHECKED, SAME_ORIGIN, OriginPolicy
@@ -35,7 +35,7 @@ NEEDS_TRIO = (
 )
 
 
-class App:
+class App(Application):
     """An application of WebSocket endpoints and the few HTTP routes around them.
 
     Args:
@@ -63,6 +63,7 @@ class App:
         compression: Compression = None,
         debug: bool = False,
     ) -> None:
+        super().__init__()
         self.origins: OriginPolicy | None = None if allowed_origins is None else OriginPolicy(allowed_origins)
         self.hub: Hub = Hub() if hub is None else hub
         self._compression = check_compression(compression)

@@ -11,13 +11,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from .compression import COMPRESSION, Compression, check_compression
+from .dependencies import Call, Resolver, plan_function_endpoint
 from .endpoint import WebSocketEndpoint
 from .origin import CHECKED, OriginPolicy
 from .refusal import refuse_origin
 from .session import Session
 from .websocket import Receive, Scope, Send, WebSocket
 
-WebSocketFunction = Callable[[WebSocket], Awaitable[None]]
+WebSocketFunction = Callable[..., Awaitable[None]]
 
 
 class WebSocketRoute(routing.WebSocketRoute):
@@ -25,7 +26,7 @@ class WebSocketRoute(routing.WebSocketRoute):
 
     Args:
         path: with Starlette's convertors, as in ``/chat/{room}`` or ``/item/{number:int}``.
-        endpoint: a `WebSocketEndpoint` class, or a function that takes the `WebSocket`.
+        endpoint: a `WebSocketEndpoint` class, or a function that takes the `WebSocket` and perhaps dependencies.
         name: for ``url_for``; the endpoint's own by default.
         allowed_origins: as for an `App`, and instead of the app's. ``[]`` allows pages of the same origin only.
         compression: as for an `App`, and instead of the app's.
@@ -82,10 +83,22 @@ class FunctionEndpoint:
     def __init__(self, function: WebSocketFunction) -> None:
         self._function = function
         self._name = getattr(function, "__name__", repr(function))
+        self._given, self._plan = plan_function_endpoint(function, self._name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
-        await Session(websocket, self._name).run(partial(self._function, websocket), _no_farewell)
+        session = Session(websocket, self._name)
+        main: Callable[..., Awaitable[None]] = partial(self._function, *[websocket][: self._given])
+        if self._plan is not None:
+            main = partial(self._serve_with_dependencies, session, main, self._plan)
+        await session.run(main, _no_farewell)
+
+    async def _serve_with_dependencies(
+        self, session: Session, main: Callable[..., Awaitable[None]], plan: Call
+    ) -> None:
+        resolver = Resolver(session.websocket, self._name)
+        async with resolver.running():
+            await session.run_within(partial(main, **await resolver.fill(plan)))
 
 
 async def _no_farewell(close_code: int) -> None:

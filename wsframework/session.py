@@ -9,7 +9,8 @@ What holds, for class and function endpoints alike:
 * At the end, in this order: subscriptions end, the connection is closed if it is not, ``farewell`` runs. It runs
   exactly once, also after an error and also when we are cancelled, shielded, and for a bounded time.
 * An error of the program closes this connection with 1011 (before accept: HTTP 500), is logged once, and goes no
-  further. A client's error closes it with the code that fits and is no error of ours.
+  further. A client's error closes it with the code that fits and is no error of ours. ``WebSocketException`` closes
+  with its code, and ``HTTPException`` answers the handshake.
 
 How the grace works without a task or a lock: the transport calls us synchronously when the end begins, and all we do
 then is to cancel some scopes and to set the deadline of another.
@@ -23,9 +24,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import trio
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.responses import PlainTextResponse, Response
 
 from .asgi import ASGITransport
-from .close import CloseCode, describe
+from .close import CloseCode, check_close, describe
 from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
 from .origin import CHECKED, SAME_ORIGIN
 from .refusal import refuse_origin
@@ -100,6 +103,41 @@ class Session:
             if isinstance(self._transport, ASGITransport):
                 await self._transport.finish()  # noqa: ASYNC102 - shielded and bounded inside
 
+    async def run_within(
+        self, main: Callable[[], Awaitable[None]], farewell: Callable[[int], Awaitable[None]] | None = None
+    ) -> None:
+        """Inside the ``main`` of `run`: run another one, in what must live longer than children and the farewell.
+
+        What it raises is raised here, for what lies around us to see. Where there is a farewell, the connection is
+        closed before by that error. Where there is none, the close waits for what becomes of the error.
+        """
+        failure: BaseException | None = None
+        try:
+            async with trio.open_nursery() as self._nursery:  # children start in this one from now on
+                try:
+                    try:  # not _run_main: every coroutine here is one more to pass for each message
+                        await main()
+                    except* WebSocketDisconnect:
+                        self._check_own_end()
+                    self._check_answered()
+                    self._close(CloseCode.NORMAL_CLOSURE)
+                except BaseException as error:  # noqa: ASYNC103 - raised below, in no group of this nursery
+                    failure = error
+                    if farewell is not None and not isinstance(error, trio.Cancelled):
+                        await self.contain(_raise, error)  # noqa: ASYNC102 - what it waits for is bounded
+                self._nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            # Waiting for the children was cancelled as well. Of two cancellations one is enough.
+            if not isinstance(failure, trio.Cancelled) or group.split(trio.Cancelled)[1] is not None:
+                raise
+        finally:
+            self._nursery = None
+            if farewell is not None:
+                self._close(CloseCode.GOING_AWAY)
+                await self._say(farewell)  # noqa: ASYNC102 - shielded and bounded inside
+        if failure is not None:
+            raise failure
+
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a child task that is cancelled when the connection ends."""
         if inspect.iscoroutine(function):
@@ -140,7 +178,12 @@ class Session:
             pass
         except* ClientError as group:
             error = _first(group)
-            self._transport.cut_off(error.code, error.reason)
+            await self._turn_away(error.code, error.reason)
+        except* WebSocketException as group:
+            told = _first(group)
+            await self._turn_away(told.code, told.reason or "")
+        except* HTTPException as group:
+            await self._answer(_first(group))
         except* Exception as group:
             self._fail(_unwrap(group))
 
@@ -148,14 +191,55 @@ class Session:
         try:
             await main()
         except* WebSocketDisconnect:
-            if self._transport.close_code is None:
-                logger.warning(
-                    "%s: ended by a WebSocketDisconnect although its own client is still there. If that came from "
-                    "sending to another client, catch it where you send, or publish through the hub",
-                    self._where(),
-                )
+            self._check_own_end()
+
+    def _check_own_end(self) -> None:
+        if self._transport.close_code is None:
+            logger.warning(
+                "%s: ended by a WebSocketDisconnect although its own client is still there. If that came from "
+                "sending to another client, catch it where you send, or publish through the hub",
+                self._where(),
+            )
+
+    async def _turn_away(self, code: int, reason: str) -> None:
+        """Close with what an exception says; before accept, refuse with 403 and the reason as the body."""
+        if reason and not self._transport.accepted and self._transport.close_code is None:
+            await self._refuse(PlainTextResponse(f"{reason}\n", 403))
+        try:
+            check_close(code, reason)
+        except (TypeError, ValueError) as error:  # Starlette's exceptions take anything
+            self._fail(error)
+        else:
+            self._transport.cut_off(code, reason)
+
+    async def _answer(self, error: HTTPException) -> None:
+        """Answer the handshake with what the exception says. Later there is no response that could carry it."""
+        if self._transport.accepted or self._transport.close_code is not None:
+            self._fail(error)
+            return
+        if error.status_code in (204, 304):
+            response = Response(status_code=error.status_code, headers=error.headers)
+        else:
+            response = PlainTextResponse(error.detail, error.status_code, error.headers)
+        await self._refuse(response)
+        self._transport.cut_off(CloseCode.POLICY_VIOLATION, "the handshake was refused")
+
+    async def _refuse(self, response: Response) -> None:
+        """Send a response, if this server can; the caller closes behind it."""
+        if "websocket.http.response" not in (self.websocket.scope.get("extensions") or {}):
+            return
+        try:
+            with trio.move_on_after(self._farewell_timeout, shield=True):
+                await self._transport.start_response(response.status_code, response.raw_headers)
+                await self._transport.send_body(bytes(response.body), True)
+        except WebSocketDisconnect:
+            pass
+        except Exception as error:  # a header that must not travel, or another response that has begun
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
+        if any(error is known for known in self._failures):
+            return  # it has passed here before, on its way out of the dependencies
         self._failures.append(error)
         self._close(CloseCode.INTERNAL_ERROR)
         if self._hooks is not None:
@@ -231,6 +315,10 @@ class Session:
         if not self._transport.accepted:
             return "its handshake was refused"
         return "its connection is open" if code is None else f"its connection ended with {describe(code)}"
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

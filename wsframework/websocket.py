@@ -54,6 +54,7 @@ class WebSocket(HTTPConnection[Any]):
         super().__init__(scope)
         self.transport: Transport = _find_transport(scope, receive, send)
         self.starter: Starter | None = None
+        self.on_accept: Callable[[], Awaitable[None]] | None = None  # awaited when the handshake has been accepted
         self._disconnect_told = False
 
     # The handshake
@@ -73,6 +74,8 @@ class WebSocket(HTTPConnection[Any]):
             WebSocketStateError: it was accepted before.
         """
         await self.transport.accept(subprotocol, headers or (), self.scope.get(COMPRESSION))
+        if self.on_accept is not None:
+            await self.on_accept()
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection; before ``accept``, refuse it with HTTP 403.
@@ -180,6 +183,8 @@ class WebSocket(HTTPConnection[Any]):
             await self.transport.asgi_send(message)
         except ClientGone as end:
             raise WebSocketDisconnect(end.code, end.reason) from end
+        if message["type"] == "websocket.accept" and self.on_accept is not None:
+            await self.on_accept()
 
     # Children
 
