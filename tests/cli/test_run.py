@@ -4,6 +4,7 @@ import importlib
 import re
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -290,3 +291,22 @@ def test_help_and_version(invoke: Callable[..., Result]) -> None:
     for words in ("APP is the path of a file", "--bind", "default:", "127.0.0.1:8000", "--certfile", "--log-level"):
         assert words in details.out
     assert re.fullmatch(r"wsframework, version \d+\.\d+\.\d+\n", invoke("--version").out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_the_limit_of_open_files(tmp_path: Path) -> None:
+    """It is raised as far as the system lets us: a connection is an open file."""
+    import resource
+
+    program = "import resource\nprint('files', resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    (tmp_path / "limits.py").write_text(program, "utf-8")  # without an application, so the command ends
+    hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4096)
+    done = subprocess.run(
+        [sys.executable, "-m", "wsframework", "run", "limits.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard)),  # noqa: PLW1509
+        check=False,
+    )
+    assert f"files ({hard}, {hard})" in done.stdout

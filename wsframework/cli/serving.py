@@ -18,7 +18,7 @@ from .lifeline import STOP, Lifeline, Post
 from .load import load_app
 from .settings import Settings
 from .signals import CODES, obey_signals
-from .startup import startup_errors
+from .startup import raise_file_limit, startup_errors
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
@@ -78,6 +78,7 @@ def serve_alone(settings: Settings) -> int:
     Raises:
         click.ClickException: it cannot start.
     """
+    raise_file_limit()
     app = load_app(settings.target)
     with startup_errors():
         return trio.run(_serve_alone, app, settings)
@@ -99,6 +100,7 @@ def serve_as_worker(settings: Settings, post: Post) -> int:
 
     The parent is told what keeps it from starting, and shows it.
     """
+    raise_file_limit()
     with socket.socket(fileno=post.line) as line:
         lifeline = Lifeline(line)
         try:

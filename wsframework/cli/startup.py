@@ -1,14 +1,18 @@
-"""Turns what keeps a service from starting into one sentence for the person who started it."""
+"""The start of a service: its limit of open files, and one sentence for a person when it cannot start."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
 from ..errors import StartupError
+
+if sys.platform != "win32":
+    import resource
 
 
 @contextmanager
@@ -33,3 +37,16 @@ def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
             yield from _leaves(error)
         else:
             yield error
+
+
+def raise_file_limit() -> None:
+    """Raise the soft limit of open files to the hard one, as Go's runtime does; a connection is an open file.
+
+    The soft limit is 1024 on most systems, for the sake of programs that call select(), which this one does not.
+    """
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # macOS has a lower limit of its own that it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
