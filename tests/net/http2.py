@@ -166,6 +166,15 @@ class HTTP2Stream:
         self._news.set()
         self._news = trio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes have come and were not received."""
+        return len(self._data)
+
+    async def wait_for_news(self) -> None:
+        """Wait until something comes."""
+        await self._news.wait()
+
     async def receive_status(self) -> str:
         while not self.headers:
             assert not self.ended, "the stream ended without an answer"

@@ -272,3 +272,24 @@ async def test_a_refused_request_leaves_an_idle_connection(stage: Stage) -> None
         websocket = await client.websocket(protocol="something-else")
         assert await websocket.receive_status() == "501"
         await client.ended.wait()
+
+
+async def test_last_words_of_a_client_that_is_behind(stage: Stage) -> None:
+    """Where the client has ended first, and opens its window only then, what was queued still leaves before the end."""
+    async with run_server(stage.app, Limits(drain_timeout=8)) as server, connect(server) as client:
+        websocket = await client.open_websocket()
+        websocket.reading = False
+        await websocket.send_message(b"x" * 70_000)
+        while websocket.waiting < 65_535:
+            await websocket.wait_for_news()
+        await websocket.send_message(b"\x03\xe8", 8)
+        await websocket.send(b"", end=True)
+        server.itself.drain()
+        await wait_all_tasks_blocked(0.01)
+        client.state.increment_flow_control_window(65_535, websocket.number)
+        await client.flush()
+        assert await websocket.receive_message() == (1, b"x" * 70_000)
+        assert await websocket.receive_message() == (8, b"\x03\xe8")
+        await websocket.receive_all()
+        assert websocket.finished
+        await server.stopped.wait()

@@ -1,6 +1,7 @@
 """TLS in between, with a client and a wire in memory: what passes, what is held back, and how it ends."""
 
 import ssl
+from typing import Any
 
 import attrs
 import pytest
@@ -76,8 +77,8 @@ class FakeReceiver:
 class Pair:
     """Both ends of a TLS connection; `exchange` carries records until there are no more."""
 
-    def __init__(self, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    def __init__(self, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, context: ssl.SSLContext | None = None) -> None:
+        context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         AUTHORITY.issue_cert("localhost").configure_cert(context)
         self.wire = FakeWire()
         self.receiver = FakeReceiver()
@@ -137,6 +138,49 @@ def test_both_ways(pair: Pair) -> None:
     assert pair.tls.send(b"hi") == 2
     assert pair.tls.send(b"y" * 200_000) == 200_000
     assert pair.read() == b"hi" + b"y" * 200_000
+
+
+class WatchingContext(ssl.SSLContext):
+    """Notes how full the buffers on both sides of its connection get."""
+
+    most = 0
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
+        self.bios = incoming, outgoing
+        return super().wrap_bio(incoming, outgoing, *args, **options)
+
+    def look(self) -> None:
+        self.most = max(self.most, *(bio.pending for bio in self.bios))
+
+
+class WatchedObject(ssl.SSLObject):
+    """Has its context look at the moments at which its buffers are fullest."""
+
+    context: WatchingContext
+
+    def read(self, *args: Any) -> Any:
+        self.context.look()
+        return super().read(*args)
+
+    def write(self, data: Any) -> int:
+        written = super().write(data)
+        self.context.look()
+        return written
+
+
+def test_buffers_stay_small() -> None:
+    """They never shrink, so no more than about one record of TLS is put into them, whatever comes or is sent."""
+    context = WatchingContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = WatchedObject
+    pair = Pair(context=context)
+    pair.shake_hands()
+    data = bytes(range(256)) * 1000
+    pair.client.write(data)
+    pair.exchange()
+    assert pair.receiver.told == [data]
+    assert pair.tls.send(data) == len(data)
+    assert pair.read() == data
+    assert 16 * 1024 <= context.most < 17 * 1024
 
 
 def test_byte_by_byte() -> None:

@@ -1,8 +1,8 @@
 """The hand-off to hypercorn: plain HTTP/1.1 and HTTP/2 are served by its Trio server, and WebSockets never are.
 
-This module, `http2`, `http2protocol` and `http2stream` are the ones that know hypercorn's inner classes. Only its
-``Config`` and ``serve`` are documented, the rest changed in 0.13 and in 0.17; so the dependency is pinned, and
-`tests/net/test_http.py` and `tests/net/test_http2.py` are the contract.
+This module, `http2`, `http2protocol`, `http2stream` and `http2tasks` are the ones that know hypercorn's inner classes.
+Only its ``Config`` and ``serve`` are documented API, the rest changed in 0.13 and in 0.17; so the dependency is pinned,
+and `tests/net/test_http.py` and `tests/net/test_http2.py` are the contract.
 """
 
 from __future__ import annotations

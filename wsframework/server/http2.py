@@ -20,8 +20,9 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from .handshake import Handshake
-from .http2protocol import HTTP2Protocol, Tasks
+from .http2protocol import HTTP2Protocol
 from .http2stream import ServeWebSocket, WebSocketStream
+from .http2tasks import Tasks
 from .scope import Peers
 
 # How long clients have to answer our close frames when the server is cancelled.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import h2.errors
@@ -22,7 +23,6 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import EventWrapper
 from hypercorn.typing import ConnectionState
@@ -34,6 +34,7 @@ from .extendedconnect import read_connect
 from .floods import FloodGauge
 from .handshake import Handshake, Headers
 from .http2stream import WebSocketStream
+from .http2tasks import Tasks
 from .scope import Peers
 
 # The window of the whole connection is this many times that of a stream: for all streams that hypercorn allows.
@@ -41,25 +42,6 @@ _WINDOW = 65_535
 
 # How long the ends of streams that are over may take to leave, when nothing else keeps the connection.
 _LAST_WORDS = 1.0
-
-
-class Tasks(TaskGroup):
-    """hypercorn's task group, with applications in one nursery and everything else in another."""
-
-    def __init__(self, apps: trio.Nursery) -> None:
-        super().__init__()
-        self._apps = apps
-
-    def carry_in(self, wires: trio.Nursery) -> None:
-        self._nursery = wires
-
-    def spawn_in_apps(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        self._apps.start_soon(function, *args)
-
-    async def spawn_app(self, *args: Any) -> Any:
-        apps = TaskGroup()
-        apps._nursery = self._apps
-        return await apps.spawn_app(*args)
 
 
 class _Signal(EventWrapper):
@@ -122,6 +104,7 @@ class HTTP2Protocol(H2Protocol):
         self._on_last = on_last
         self._signal = self.has_data = _Signal()
         self._websockets: dict[int, WebSocketStream] = {}
+        self._unread: dict[int, int] = {}  # bytes of bodies that applications have not taken yet
         self._stopping = False
         self._turned_away = False
         self._all_sent = ParkingLot()
@@ -164,9 +147,20 @@ class HTTP2Protocol(H2Protocol):
         if isinstance(stream, WebSocketStream):
             free = stream.take(event.data, free)
         elif stream is not None:
+            self._unread[event.stream_id] = self._unread.get(event.stream_id, 0) + len(event.data)
             await stream.handle(Body(stream_id=event.stream_id, data=event.data))
+            free -= len(event.data)
         # Else it was answered before all of it had come, and hypercorn has forgotten it.
         self.acknowledge(event.stream_id, free)
+
+    def _taken(self, stream_id: int, size: int) -> None:
+        if stream_id in self._unread:  # or the stream is over, and all was given back
+            self._unread[stream_id] -= size
+            self.acknowledge(stream_id, size)
+
+    async def _close_stream(self, stream_id: int) -> None:
+        self.acknowledge(stream_id, self._unread.pop(stream_id, 0))
+        await super()._close_stream(stream_id)
 
     def acknowledge(self, stream_id: int, size: int) -> None:
         """Let the client send this much again."""
@@ -184,6 +178,7 @@ class HTTP2Protocol(H2Protocol):
             elif self.context.terminated.is_set() and self.keep_alive_requests:
                 self._turn_away(request.stream_id)
             elif pseudo.get(b":method", b"").isascii() and pseudo.get(b":path", b"").isascii():
+                self._tasks.on_taken = partial(self._taken, request.stream_id)
                 await super()._create_stream(request)
             else:
                 raise RequestError(400, "The request cannot be read.")

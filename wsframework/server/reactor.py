@@ -97,12 +97,6 @@ class SocketWire:
             self._attached = True
             self._reactor.attach(self, self._mask)
 
-    def take(self) -> socket.socket:
-        """Give the socket away. This wire is of no use any more."""
-        self._detach()
-        self.fd = -1
-        return self._socket
-
     def ready(self, mask: int) -> None:
         """The reactor's call: the socket can be read or written. Whatever goes wrong stays inside."""
         try:
