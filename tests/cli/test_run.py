@@ -306,7 +306,7 @@ def test_the_limit_of_open_files(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard)),
         check=False,
     )
     assert f"files ({hard}, {hard})" in done.stdout
