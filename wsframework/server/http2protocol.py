@@ -102,7 +102,8 @@ class HTTP2Protocol(H2Protocol):
         self._tasks = tasks
         self._serve_websocket = serve_websocket
         self._on_last = on_last
-        self._signal = self.has_data = _Signal()
+        self._signal = _Signal()
+        self.has_data: _Signal = self._signal
         self._websockets: dict[int, WebSocketStream] = {}
         self._unread: dict[int, int] = {}  # bytes of bodies that applications have not taken yet
         self._stopping = False

@@ -53,8 +53,8 @@ class WebSocketStream:
     idle = False  # for hypercorn, which closes a connection that has been idle for a while
 
     def __init__(self, carrier: Carrier, stream_id: int) -> None:
-        self.stream_id = stream_id
-        self.closed = trio.Event()
+        self.stream_id: int = stream_id
+        self.closed: trio.Event = trio.Event()
         self._carrier = carrier
         self._receiver: Receiver | None = None
         self._early = bytearray()  # before there is a receiver
