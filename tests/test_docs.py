@@ -556,3 +556,10 @@ def test_the_command_line() -> None:
             if isinstance(parameter.default, str):
                 assert f"`{parameter.default}`" in text
     assert [command for command in main.commands if f"wsframework {command}" not in text] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """Whoever reads the pages in a browser finds each of them."""
+    navigation = (ROOT / "zensical.toml").read_text("utf-8")
+    pages = [str(page.relative_to(ROOT / "docs")) for page in sorted((ROOT / "docs").rglob("*.md"))]
+    assert [page for page in pages if f'"{page}"' not in navigation] == []
