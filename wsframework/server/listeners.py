@@ -26,7 +26,12 @@ _BURST = 32  # connections accepted before other tasks run
 _PROBES = 3  # of TCP's own keep-alive, without an answer, before the system gives a peer up
 _PAUSE = 0.1  # seconds to wait when the system has no room for another connection
 _SILENCE = 60.0  # and between two complaints about it
-_NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+# Of the connection that would have been accepted (accept(2)); any other error is the listener's own, or the system's.
+_GAVE_UP = frozenset(
+    getattr(errno, name)
+    for name in ("ECONNABORTED", "ECONNRESET", "EHOSTUNREACH", "EINTR", "ENETDOWN", "ENETUNREACH", "EPERM", "EPROTO")
+)
 
 
 @attrs.frozen
@@ -42,6 +47,11 @@ class Listener:
     socket: socket.socket
     secure: bool
     inherited: bool = False
+    _file: tuple[int, int] | None = attrs.field(init=False)
+
+    @_file.default
+    def _find_file(self) -> tuple[int, int] | None:
+        return _identify(self.socket)
 
     @property
     def url(self) -> str:
@@ -57,10 +67,23 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening, and take a Unix socket's file away if it is ours."""
-        if self.socket.fileno() >= 0 and self.socket.family == AF_UNIX and not self.inherited:
-            with suppress(OSError):
-                os.unlink(self.socket.getsockname())
+        if self.socket.fileno() >= 0 and not self.inherited:
+            # Not if another server listens there by now: the one that takes over from us.
+            if self._file is not None and self._file == _identify(self.socket):
+                with suppress(OSError):
+                    os.unlink(self.socket.getsockname())
         self.socket.close()
+
+
+def _identify(sock: socket.socket) -> tuple[int, int] | None:
+    """Tell the file at a Unix socket's path from any other; None if there is none."""
+    if sock.family != AF_UNIX:
+        return None
+    try:
+        status = os.stat(sock.getsockname())
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def open_listeners(config: Config, limits: Limits) -> list[Listener]:
@@ -207,11 +230,11 @@ async def accept_for_ever(listener: Listener, take_in: Callable[[socket.socket, 
             await trio.lowlevel.wait_readable(listener.socket)
             continue
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if error.errno in _GAVE_UP:
+                await trio.lowlevel.checkpoint()
+            else:
                 door.complain(error)
                 await trio.sleep(_PAUSE)
-            else:  # the client gave up before we came to it
-                await trio.lowlevel.checkpoint()
             continue
         connection.setblocking(False)
         take_in(connection, door.peers(connection, client))

@@ -31,6 +31,7 @@ from .access import log_refusal, log_websocket
 from .admission import Admission, Visit
 from .arrival import Arrival, read_arrival
 from .connection import Connection
+from .containment import log_failure
 from .door import Arriving, Refusal
 from .handshake import Handshake, encode_refusal
 from .http import HTTPSide
@@ -56,9 +57,6 @@ _LINGERING = 32
 # While the server drains: the time between two lots of close frames, and the part of the drain's time they may take.
 _STEP = 0.01
 _SPREAD = 0.5
-
-_FULL = RequestError(503, "The server has no room for more connections.", ((b"Retry-After", b"5"),))
-_STOPPING = RequestError(503, "The server is stopping.", ((b"Retry-After", b"1"),))
 
 
 class Reception:
@@ -131,6 +129,8 @@ class Reception:
             finally:
                 with trio.move_on_after(_GOODBYE, shield=True):
                     await self._wait_until(lambda: not self._connections)
+                for connection in list(self._connections):
+                    connection.abandon()
 
     async def drain(self, code: int, reason: str) -> None:
         """Take no more WebSockets, close those that are there, and wait for everything that runs to end.
@@ -158,6 +158,16 @@ class Reception:
     def take_in(self, sock: socket.socket, peers: Peers) -> None:
         """Serve a socket that was just accepted. Owns it; whatever goes wrong ends only this connection."""
         visit = self._admission.admit(peers)
+        try:
+            self._take_in(sock, peers, visit)
+        except Exception:  # ours, or the system has no memory for one more
+            sock.close()
+            if visit is not None:
+                visit.lost()
+                visit.leave()
+            log_failure()
+
+    def _take_in(self, sock: socket.socket, peers: Peers, visit: Visit | None) -> None:
         if visit is None:
             self._turn_away(sock, peers.secure)
         elif self._nursery is None:
@@ -188,7 +198,7 @@ class Reception:
             sock.close()
             return
         self._lingering += 1
-        self._refuse_wire(SocketWire(sock, self._reactor), _FULL, _LINGER, self._turned_away)
+        self._refuse_wire(SocketWire(sock, self._reactor), _full(), _LINGER, self._turned_away)
 
     def _turned_away(self) -> None:
         self._lingering -= 1
@@ -196,7 +206,7 @@ class Reception:
     def _arrived(self, wire: StartableWire, visit: Visit, arrival: Arrival) -> None:
         handshake, nursery = arrival.handshake, self._nursery
         if nursery is None or (handshake is not None and self._draining):
-            self._refused(wire, visit, _STOPPING)
+            self._refused(wire, visit, _stopping())
         elif handshake is None:
             stream = WireStream(wire)  # at once: more may come before the task runs
             self._start(nursery, self._serve_http_on_wire, wire, stream, arrival.data, visit)
@@ -228,8 +238,8 @@ class Reception:
             else:
                 await self._handle_stream(stream, visit)
         except Exception:
-            logger.exception("a connection failed inside the server; it was closed, the others go on")
             sock.close()
+            log_failure()
         finally:
             visit.lost()  # unless it has had another outcome
             visit.leave()
@@ -260,7 +270,7 @@ class Reception:
         """
         visit = self._admission.admit(peers)
         if visit is None:
-            await self._refuse(stream, _FULL)
+            await self._refuse(stream, _full())
             return
         try:
             await self._handle_stream(stream, visit, report, buffer)
@@ -285,7 +295,7 @@ class Reception:
         try:
             arrival = await read_arrival(receive_some, self._limits)
             if arrival is not None and arrival.handshake is not None and self._draining:
-                raise _STOPPING
+                raise _stopping()
         except RequestError as error:
             visit.refused(error.status)
             log_refusal(visit.peers.client, error)
@@ -350,7 +360,7 @@ class Reception:
         connection = self._connect(wire, handshake, scope, b"", None)
         wire.start(connection)
         if self._draining:
-            connection.refuse(_STOPPING)
+            connection.refuse(_stopping())
         else:
             await self._run(connection, scope)
 
@@ -368,10 +378,13 @@ class Reception:
 
         def gone(connection: Connection) -> None:
             self._connections.discard(connection)
-            log_websocket(scope, connection, began)
             if visit is not None:
                 settle(connection, visit)
             self._news.set()
+            try:
+                log_websocket(scope, connection, began)
+            except Exception:  # the application may have put anything into its scope
+                log_failure()
 
         def settle(connection: Connection, visit: Visit) -> None:
             if connection.accepted:
@@ -420,10 +433,19 @@ def _report(error: Exception, scope: dict[str, Any]) -> None:
         report(error)
 
 
+# Functions, because an exception that is raised again and again collects the places where it was raised.
+def _full() -> RequestError:
+    return RequestError(503, "The server has no room for more connections.", ((b"Retry-After", b"5"),))
+
+
+def _stopping() -> RequestError:
+    return RequestError(503, "The server is stopping.", ((b"Retry-After", b"1"),))
+
+
 def _see_off(connection: Connection, code: int, reason: str) -> None:
     """Close a connection because the server stops: behind what is queued for its client."""
     if not connection.accepted:
-        connection.refuse(_STOPPING, code, reason)
+        connection.refuse(_stopping(), code, reason)
         return
     if connection.mailbox is not None:
         connection.mailbox.empty()

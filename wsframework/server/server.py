@@ -15,6 +15,7 @@ from hypercorn.config import Config
 
 from ..close import CloseCode, check_close
 from ..compression import Compression, choose
+from ..errors import WebSocketStateError
 from ..health import Health
 from ..limits import Limits
 from .lifespan import run_lifespan
@@ -63,11 +64,12 @@ class Server:
         self._wish = trio.Event()
         self._code = int(CloseCode.GOING_AWAY)
         self._reception: Reception | None = None
+        self._begun = self._accepting = False
 
     @property
     def ready(self) -> bool:
         """It serves, and nobody has asked it to stop."""
-        return self._reception is not None and not self._wish.is_set()
+        return self._accepting and not self._wish.is_set()
 
     def drain(self, code: int = CloseCode.SERVICE_RESTART) -> None:
         """Begin to stop: `run` returns when every client has been told, and every handler has ended.
@@ -92,10 +94,14 @@ class Server:
 
         Raises:
             StartupError: an address cannot be bound, a certificate cannot be read, or the application cannot start.
+            WebSocketStateError: it has been run before.
 
         If it is cancelled: it accepts no more, closes every WebSocket with 1001, lets every ``on_disconnect`` run,
         gives clients a second to answer, and shuts the application's lifespan down.
         """
+        if self._begun:
+            raise WebSocketStateError("a Server serves once; make another one")
+        self._begun = True
         config = self._config
         tls = make_context(config)
         listeners = open_listeners(config, self._limits)
@@ -106,10 +112,13 @@ class Server:
             async with lifespan as state:
                 self._reception = Reception(self._app, config, self._limits, state, tls, self._compression)
                 async with self._reception.running():
-                    await self._accept_until_drained(listeners, self._reception, task_status)
+                    try:
+                        await self._accept_until_drained(listeners, self._reception, task_status)
+                    finally:  # before anybody is waited for: who comes now is told by the system at once
+                        self._accepting = False
+                        _close_all(listeners)
         finally:
-            for listener in listeners:
-                listener.close()
+            _close_all(listeners)
 
     async def _accept_until_drained(
         self, listeners: list[Listener], reception: Reception, task_status: trio.TaskStatus[list[str]]
@@ -119,6 +128,7 @@ class Server:
                 await nursery.start(self._watchdog.run)
             for listener in listeners:
                 nursery.start_soon(accept_for_ever, listener, reception.take_in)
+            self._accepting = True
             task_status.started([listener.url for listener in listeners])
             await self._wish.wait()
             seconds = self._limits.drain_timeout
@@ -128,6 +138,11 @@ class Server:
             if patience.cancelled_caught:
                 logger.warning("handlers still run after %g s; they are cancelled", seconds)
             nursery.cancel_scope.cancel()
+
+
+def _close_all(listeners: list[Listener]) -> None:
+    for listener in listeners:
+        listener.close()
 
 
 async def serve(
