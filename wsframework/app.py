@@ -67,6 +67,8 @@ class App(Application):
         self.origins: OriginPolicy | None = None if allowed_origins is None else OriginPolicy(allowed_origins)
         self.hub: Hub = Hub() if hub is None else hub
         self._compression = check_compression(compression)
+        if inspect.isasyncgenfunction(lifespan):
+            raise TypeError(f"decorate {lifespan.__name__} with @asynccontextmanager, from contextlib")
         self._lifespan = _no_lifespan if lifespan is None else lifespan
         self._router = Router(default=_not_found)
         self._websocket_router = Router(default=_not_found)
@@ -152,7 +154,6 @@ class App(Application):
                 if self._compression is not None:
                     scope[COMPRESSION] = self._compression
                 if self._lets_in(scope):
-                    scope[CHECKED] = True
                     await self._websocket_router(scope, receive, send)
                 else:
                     await refuse_origin(WebSocket(scope, receive, send))
@@ -170,7 +171,10 @@ class App(Application):
             return True  # we are mounted in an application that has looked
         policy = SAME_ORIGIN if self.origins is None else self.origins
         if policy.allows(scope):
+            scope[CHECKED] = True
             return True
+        # Whoever has this list looks again: middleware on the way may lead to a route that has none.
+        scope.pop(CHECKED, None)
         nearer = find_policy(self._websocket_router.routes, scope)
         return nearer is not None and nearer.allows(scope)
 

@@ -174,6 +174,9 @@ async def _no_farewell(close_code: int) -> None:
 
 _HOOKS = ("on_connect", "on_receive", "on_disconnect")
 
+# What the hooks are called in browsers and in other frameworks.
+_ELSEWHERE = {"on_open": "on_connect", "on_message": "on_receive", "on_data": "on_receive", "on_close": "on_disconnect"}
+
 
 def _check_hooks(cls: type[WebSocketEndpoint]) -> None:
     """Find, when the class is written, the mistakes that would only show when a client comes."""
@@ -182,9 +185,17 @@ def _check_hooks(cls: type[WebSocketEndpoint]) -> None:
             raise TypeError(f"{cls.__name__}.{name} must be async: write `async def {name}`")
     for name in vars(cls):
         if name.startswith("on_") and name not in _HOOKS:
-            meant = difflib.get_close_matches(name, _HOOKS, n=1, cutoff=0.85)
+            meant = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, _HOOKS, 1, 0.85)
             if meant:
                 raise TypeError(f"{cls.__name__}.{name} is no hook; did you mean {meant[0]}?")
+    if "__init__" in vars(cls):
+        try:
+            inspect.signature(cls.__init__).bind(None, None, None, None)
+        except TypeError:
+            raise TypeError(
+                f"{cls.__name__}.__init__ does not take (scope, receive, send), with which an endpoint is made for "
+                "each connection; set attributes in on_connect"
+            ) from None
 
 
 def _plan_hooks(cls: type[WebSocketEndpoint]) -> dict[str, Call]:

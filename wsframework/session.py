@@ -38,6 +38,9 @@ logger: logging.Logger = logging.getLogger("wsframework.endpoint")
 
 E = TypeVar("E", bound=BaseException)
 
+# What asyncio says where it does not run: the likeliest mistake of somebody who comes from there.
+_ASYNCIO = frozenset(("no running event loop", "There is no current event loop in thread 'MainThread'."))
+
 
 class Session:
     """Runs the endpoint of one connection.
@@ -238,6 +241,11 @@ class Session:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
+        if isinstance(error, RuntimeError) and str(error) in _ASYNCIO:
+            error.add_note(
+                "This runs on Trio, and asyncio does not work here: use trio.sleep for asyncio.sleep, and "
+                "websocket.start_soon for asyncio.create_task"
+            )
         if any(error is known for known in self._failures):
             return  # it has passed here before, on its way out of the dependencies
         self._failures.append(error)

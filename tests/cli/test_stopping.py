@@ -59,7 +59,20 @@ async def test_a_second_signal_forces(folder: Path) -> None:
             assert await client.receive() == "welcome"
             served.signal(signal.SIGINT)
             assert (await client.wait_closed()).code == CloseCode.GOING_AWAY
+            await trio.sleep(0.4)  # sooner, it would count as the same wish
             served.signal(signal.SIGINT)
             result = await trio.to_thread.run_sync(served.wait)
     assert (result.code, result.out) == (1, "stopping\nstopping at once\n")
     assert "Traceback" not in result.err
+
+
+async def test_a_signal_that_comes_twice(folder: Path) -> None:
+    """A terminal and a program between may both pass on one Ctrl+C: that is one wish."""
+    with serve("app.py", "--access-log", "off", folder=folder) as served, trio.fail_after(PATIENCE):
+        async with ServedOverSockets(served.url).connect() as client:
+            assert await client.receive() == "welcome"
+            served.signal(signal.SIGINT)
+            served.signal(signal.SIGTERM)
+            assert (await client.wait_closed()).code in (CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART)
+        result = await trio.to_thread.run_sync(served.wait)
+    assert (result.code, result.out) == (0, "stopping\n")

@@ -256,7 +256,7 @@ async def test_a_second_signal_forces(folder: Path) -> None:
         async with ServedOverSockets(served.url).connect() as client:
             assert await client.receive() == "now"
             served.signal(signal.SIGINT)
-            await trio.sleep(0.2)
+            await trio.sleep(0.4)
             result = await stop(served, signal.SIGINT)
     assert (result.code, result.out) == (1, "stopping\nstopping at once\n")
     assert "has not ended in time; it is killed" in result.err

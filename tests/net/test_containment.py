@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +138,7 @@ async def test_a_unix_socket_that_another_server_has_taken_over(tmp_path: Path) 
         async with ServedOverSockets(new.url).connect() as client:
             await client.send("hello")
             assert await client.receive() == "hello"
-    assert not os.path.exists(path)
+    assert not path.exists()
 
 
 async def test_an_instrument_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,8 @@ class Settings:
         help="Where to listen: host:port (port 0 takes a free one), unix:path or fd://number. May be given several "
         "times.",
     )
-    host: str | None = option("--host", metavar="ADDRESS", help="The same as --bind, in two parts.")
-    port: int | None = option("--port", type=click.IntRange(0, 65535), metavar="NUMBER", help="The other part.")
+    host: str | None = option("--host", metavar="ADDRESS", help="The address to listen on, 127.0.0.1 by default. --bind takes both in one.")
+    port: int | None = option("--port", type=click.IntRange(0, 65535), metavar="NUMBER", help="The port to listen on, 8000 by default.")
     certfile: str | None = option(
         "--certfile",
         type=click.Path(exists=True, dir_okay=False),
@@ -127,7 +127,7 @@ class Settings:
 
     log_level: str = option(
         "--log-level",
-        type=click.Choice(["debug", "info", "warning", "error"]),
+        type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
         default="info",
         show_default=True,
         help="The least that is logged.",

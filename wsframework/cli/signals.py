@@ -16,6 +16,9 @@ CODES: dict[int, CloseCode] = {signal.SIGTERM: CloseCode.SERVICE_RESTART, signal
 
 Stop = Callable[[CloseCode], None]
 
+# A terminal and a program between it and us, such as timeout(1), may both pass on one Ctrl+C.
+_ONE_WISH = 0.25  # seconds
+
 
 async def obey_signals(
     stop: Stop, force: Callable[[], None], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -29,7 +32,10 @@ async def obey_signals(
         number = await anext(signals)
         click.echo("stopping")
         stop(CODES[number])
+        again = trio.current_time() + _ONE_WISH
         await anext(signals)
+        while trio.current_time() < again:
+            await anext(signals)
         click.echo("stopping at once")
         force()
     for each in CODES:

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+import attrs
 import trio
 from starlette.requests import ClientDisconnect
 
 from ..access_log import AccessRecord, log_access, logger
 from ..errors import RequestError
 from .connection import Connection
+from .handshake import Handshake
 from .scope import Address
 
 ASGIEvent = MutableMapping[str, Any]
@@ -48,10 +50,15 @@ def log_websocket(scope: Mapping[str, Any], connection: Connection, began: float
     log_access(record, scope)
 
 
-def log_refusal(client: Address | None, error: RequestError) -> None:
-    """Log a request that the server refused by itself, before any application saw it."""
-    if logger.isEnabledFor(logging.INFO):
-        log_access(AccessRecord(type="http", client=_name(client), status=error.status, close_reason=error.detail))
+def log_refusal(client: Address | None, error: RequestError, handshake: Handshake | None = None) -> None:
+    """Log a request that the server refused by itself, before any application saw it; what it was, if that is known."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    record = AccessRecord(type="http", client=_name(client), status=error.status, close_reason=error.detail)
+    if handshake is not None:
+        path = handshake.raw_path.decode("latin-1")
+        record = attrs.evolve(record, type="websocket", method="GET", path=path, http_version="1.1")
+    log_access(record)
 
 
 class HTTPAccess:

@@ -132,11 +132,16 @@ class Server:
             task_status.started([listener.url for listener in listeners])
             await self._wish.wait()
             seconds = self._limits.drain_timeout
-            logger.info("stopping: %d WebSockets have %g s to end", reception.statistics().websockets, seconds)
+            open_now = reception.statistics().websockets
+            if open_now:
+                what = "1 WebSocket has" if open_now == 1 else f"{open_now} WebSockets have"
+                logger.info("stopping: %s %g s to end", what, seconds)
             with trio.move_on_after(seconds) as patience:
                 await reception.drain(self._code, _REASONS.get(self._code, ""))
-            if patience.cancelled_caught:
+            if patience.cancelled_caught and reception.busy:
                 logger.warning("handlers still run after %g s; they are cancelled", seconds)
+            elif patience.cancelled_caught:
+                logger.info("some clients have not answered after %g s; they are cut off", seconds)
             nursery.cancel_scope.cancel()
 
 
