@@ -114,6 +114,24 @@ violation(
 )
 
 
+@in_rows(CASES, "F17 messages of 1 MiB, 64 in one segment", outcome="closed 1000")
+def many_bombs(attack: Attack) -> None:
+    """Each is within the limit, and all of them together are not more than one that is large."""
+    client = connect(attack, "/deflate/sink")
+    message = compressed(BINARY, compress(bytes(MIB)))
+    client.send(message * 64, client_text("how much?"))
+    assert client.frame() == (TEXT, b"64 %d" % (64 * MIB))
+    end(client)
+
+
+@in_rows(CASES, "F17 messages of 1 MiB that nobody takes", outcome="closed 1006")
+def many_bombs_for_nobody(attack: Attack) -> None:
+    """What waits is counted as it is in memory, not as it was on the wire."""
+    client = connect(attack, "/deflate/hang")
+    client.send(compressed(BINARY, compress(bytes(MIB))) * 64)
+    client.reset()
+
+
 @in_rows(CASES, "N42 last block behind 64 KiB", outcome="closed 1000")
 def last_block(attack: Attack) -> None:
     """A stream that says that it ends, behind more than is inflated at a time."""

@@ -157,8 +157,8 @@ def short_burst(attack: Attack) -> None:
 # HTTP/2
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION = 0, 1, 3, 4, 7, 9
-END_STREAM, END_HEADERS = 1, 4
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, GOAWAY, CONTINUATION, UNKNOWN = 0, 1, 2, 3, 4, 7, 9, 0x55
+END_STREAM, END_HEADERS, PADDED = 1, 4, 8
 GET = [(":method", "GET"), (":scheme", "http"), (":authority", "example.com"), (":path", "/path")]
 
 
@@ -187,6 +187,16 @@ def over_http2(row: str, *frames: bytes) -> None:
 
 
 head = Encoder().encode(GET, huffman=False)
+post = h2(HEADERS, END_HEADERS, 1, Encoder().encode([(":method", "POST"), *GET[1:]], huffman=False))
+
+
+def long_head(fields: bytes) -> Iterator[bytes]:
+    """A head in as many frames as it takes."""
+    yield h2(HEADERS, END_STREAM, 1)
+    for at in range(0, len(fields), 16 * KIB):
+        yield h2(CONTINUATION, 0 if at + 16 * KIB < len(fields) else END_HEADERS, 1, fields[at : at + 16 * KIB])
+
+
 over_http2(
     "H42 streams that are opened and reset",
     *[
@@ -200,6 +210,38 @@ over_http2("H42 settings without end", h2(SETTINGS, 0, 0) * 50_000)
 over_http2(
     "H42 line end in a field", h2(HEADERS, END_HEADERS | END_STREAM, 1, Encoder().encode([*GET, ("x-a", "b\r\nc: d")]))
 )
+over_http2("H42 body of nothing", post, h2(DATA, 0, 1) * 50_000)
+over_http2("H42 body of frames of padding", post, h2(DATA, PADDED, 1, b"\x01\0") * 30_000)
+over_http2("H42 body of one-byte frames", post, h2(DATA, 0, 1, b"x") * 60_000)
+over_http2("H42 frame of 16 MiB", b"\xff\xff\xf0" + bytes(5) + b"\x01", bytes(8 * MIB))
+over_http2("H42 head of 1 MiB that resizes the table", *long_head(b"\x20" * MIB + head))
+over_http2("H42 head of 1 MiB that repeats a field", *long_head(head + b"\x90" * MIB))
+over_http2("H42 head with a value of 1 MiB", *long_head(head + b"\0\x03x-a\xff\x81\xff\x3f" + bytes(MIB)))
+over_http2("H42 frames of no known kind", h2(UNKNOWN, 0, 0) * 50_000)
+over_http2("H42 priorities of streams that never come", *[h2(PRIORITY, 0, n, bytes(5)) for n in range(1, 20_001, 2)])
+
+
+@in_rows(CASES, "H42 client that leaves in the middle of a body", outcome="http")
+def leaves_in_a_body(attack: Attack) -> None:
+    """The route is told that the client is gone, and its answer to that has nowhere to go."""
+    client = attack.connect()
+    client.send(PREFACE, h2(SETTINGS, 0, 0), post, h2(DATA, 0, 1) * 10)
+    attack.wait_until(lambda report: report.http > attack.before.http)
+
+
+# Bodies over HTTP/1.1
+
+CHUNKED = b"POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@in_rows(CASES, "N43 body of 100,000 chunks of a byte", outcome="http")
+def body_in_crumbs(attack: Attack) -> None:
+    client = attack.connect()
+    client.send(CHUNKED % b"/path", b"1\r\nx\r\n" * 100_000, b"0\r\n\r\n")
+    assert client.response()[0] == 400
+    client.ends()
+
+
 over_http2("H42 ping of three bytes", h2(6, 0, 0, b"abc"))
 over_http2("H42 settings of a stream", h2(SETTINGS, 0, 1))
 

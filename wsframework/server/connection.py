@@ -13,6 +13,10 @@ Otherwise those messages are handled first, replies to them still go out, and th
 the sending direction is shut down and what still comes in is thrown away until the client closes too: closing a socket
 that has unread bytes would send a reset, and the reset can overtake our close frame.
 
+A client can put thousands of frames into one read, or inflate a little of it to a lot. What comes in is therefore taken
+in turns: `FrameReader` stops, the wire is held, and the rest has its turn in a later tick, when the inbox has room. A
+client that leaves meanwhile is gone when the rest is read, because its close frame may be in there.
+
 The words for that: we are *mute* when our last byte is sent or queued; the client is *finished* when nothing more is
 expected of it, only that it goes; the connection is *gone* when the socket is let go. A client that is finished while
 we are not mute is waiting for our answer.
@@ -46,6 +50,12 @@ from .wire import Wire
 
 _GATHER = 64  # replies that leave in one write at most
 
+# Seconds for the client to hang up when both sides have said goodbye: what it waits for is only the end of our side,
+# which is on its way. Chromium does so at once; one that does not would keep a server that stops waiting.
+_LINGER = 1.0
+
+_SHORT_FRAME = 6 + 125  # the largest that has a short header
+
 
 class Connection(Sender):
     """A WebSocket connection from its handshake to its last byte.
@@ -66,19 +76,23 @@ class Connection(Sender):
     """
 
     __slots__ = (
-        "_bytes_before_inbox",
+        "_before_inbox",
         "_client_finished",
         "_close_by",
         "_compression",
         "_deflater",
+        "_direct",
         "_early",
         "_encode",
         "_handshake",
         "_hung_up",
         "_in_debt",
+        "_leaving",
         "_on_gone",
         "_reader",
+        "_reading_on",
         "_responding",
+        "_said_goodbye",
         "_throttle",
         "bytes_in",
         "messages_in",
@@ -101,39 +115,62 @@ class Connection(Sender):
         self._handshake: Handshake | None = handshake  # until it is answered
         self._on_gone = on_gone
         self._early = bytearray(early)
-        self._reader = FrameReader(limits.message, limits.fragments)
-        self._bytes_before_inbox = 0  # bytes_in when the inbox was last empty
+        self._reader = FrameReader(limits.message, limits.fragments, limits.inbox_bytes)
+        self._reading_on = False  # asked the upkeep for a turn
+        self._before_inbox = 0  # bytes that had been read and inflated when the inbox was last empty
+        self._direct = False  # one short message may go straight to the task that waits for it
         self._compression = compression
         self._deflater: Deflater | None = None  # if messages may refer to earlier ones
         self._encode: Callable[[Message], bytes] = encode_message
         self.wire_format: WireFormat = PLAIN_FRAMES
         self._responding = False  # a refusal with a body of its own has begun
         self._client_finished = False
+        self._said_goodbye = False  # with a close frame
         self._hung_up = False
+        self._leaving = ""  # why the connection is over when what has come is read; empty while it is not
         self._throttle: Throttle | None = None
         self._in_debt = False  # and not read from for that reason
         self._close_by = inf
         self.status: int = 0
-        self.messages_in = self.messages_out = self.bytes_in = 0
+        self.messages_in: int = 0
+        self.messages_out: int = 0
+        self.bytes_in: int = 0
 
     # The wire's side
 
     def received(self, data: bytes) -> None:
         """Take in what the socket gave; empty means the client has closed its side or is gone."""
         if not data:
-            self._lose("the client left without a close frame")
+            self._left("the client left without a close frame")
             return
         self._keepalive.heard = True
-        if not self.accepted:
+        receiver = self._receiver
+        if receiver is not None and self._direct and not self._gathered:
+            message = self._reader.feed_one(data)
+            if message is not None:
+                if self._inbox is None:
+                    self._inbox = deque()
+                self._before_inbox = self.bytes_in + self._reader.inflated
+                self.bytes_in += len(data)
+                self.messages_in += 1
+                self._inbox.append(message)
+                self._receiver = None
+                reschedule(receiver)
+                return
+        if self.accepted:
+            self._take_in(data)
+        else:
             self._keep_early(data)
-            return
-        inbox = self._inbox
+
+    def _take_in(self, data: bytes) -> None:
+        """Handle what came, or the first of it, and see to it that the rest has its turn."""
+        inbox, reader = self._inbox, self._reader
         if not inbox:
-            self._bytes_before_inbox = self.bytes_in
+            self._before_inbox = self.bytes_in + reader.inflated
             if inbox is None:
                 inbox = self._inbox = deque()
-        self.bytes_in = bytes_in = self.bytes_in + len(data)
-        events = self._reader.feed(data)
+        self.bytes_in += len(data)
+        events = reader.feed(data)
         for event in events:
             if type(event) is not str and type(event) is not bytes:
                 self._control(event)
@@ -141,17 +178,25 @@ class Connection(Sender):
                 self.messages_in += 1
                 inbox.append(event)
         if inbox:
-            receiver = self._receiver  # _wake_receiver, without the call
-            if receiver is not None:
-                self._receiver = None
-                reschedule(receiver)
-            limits = self._limits
-            if len(inbox) >= limits.inbox_messages or bytes_in - self._bytes_before_inbox >= limits.inbox_bytes:
-                self._hold()
+            self._wake_receiver()
         if self._gathered:
             self.flush()
         if self._throttle is not None:
             self._pay(self._throttle, len(events), len(data))
+        if self._is_full(self._limits.inbox_messages):
+            self._hold()
+        elif reader.behind:
+            self._hold()
+            self._read_on()
+        if self._hung_up:
+            self.hung_up()  # now, perhaps, it does not go on by itself any more
+
+    def read_on(self) -> None:
+        """The upkeep's call: take in more of what has come."""
+        self._reading_on = False
+        if not self.gone and not self._in_debt:
+            self._take_in(b"")
+            self._make_room()
 
     def _pay(self, throttle: Throttle, messages: int, size: int) -> None:
         """Charge the client for what it sent, and read no more from one that is in debt."""
@@ -175,15 +220,15 @@ class Connection(Sender):
         if not self._drain():
             return
         if self._client_finished and self._mute:
-            self._wire.shut_down()
+            self._shut_down()
         if self.mailbox is not None and not self._mute:
             self.mailbox.drained()
         self._wake_senders()
 
     def hung_up(self) -> None:
-        """The client is gone, and what it sent before still waits behind a full inbox."""
+        """The client is gone, and what it sent before still waits, here or behind a wire that is held."""
         self._hung_up = True
-        if self.close_code is None:
+        if self.close_code is None and not self._reading_on:
             self._tell_session(False)
 
     def abandon(self) -> None:
@@ -199,6 +244,7 @@ class Connection(Sender):
                     self._gathered.append(encode_frame(Opcode.PONG, payload))
             case Close(code=code, reason=reason) | ProtocolError(code=code, reason=reason):
                 # Nothing that follows a violation is read any more, so that is the client's last word too.
+                self._said_goodbye = isinstance(event, Close)
                 self._client_ends(code, reason)
 
     def _client_ends(self, code: int, reason: str) -> None:
@@ -220,23 +266,36 @@ class Connection(Sender):
 
     # Room for what comes in
 
+    def _is_full(self, messages: int) -> bool:
+        """The inbox has so many messages, or more bytes than it should. When we are mute nothing is put there."""
+        if not self._inbox or self._mute:
+            return False
+        waiting = self.bytes_in + self._reader.inflated - self._before_inbox
+        return len(self._inbox) >= messages or waiting >= self._limits.inbox_bytes
+
     def _hold(self) -> None:
-        if not self._held and not self._mute:
+        if not self._held:
             self._held = True
             self._wire.hold()
 
     def _make_room(self) -> None:
-        inbox, limits = self._inbox, self._limits
-        if inbox:
-            few = len(inbox) <= limits.inbox_messages // 2
-            if not few or self.bytes_in - self._bytes_before_inbox >= limits.inbox_bytes:
-                return
-        self._read_on()
+        # Not before half of it is free: to hold and to resume costs two system calls.
+        if not self._is_full(self._limits.inbox_messages // 2 + 1):
+            self._read_on()
 
     def _read_on(self) -> None:
-        if self._held and not self._in_debt:
-            self._held = False
-            self._wire.resume()
+        """Let more come in: of the rest, if there is one, in a later tick, or from the wire."""
+        if not self._held or self._in_debt:
+            return
+        if not self._reader.behind:
+            if self._leaving:
+                self._lose(self._leaving)
+            else:
+                self._held = False
+                self._wire.resume()
+        elif not self._reading_on:
+            self._reading_on = True
+            self._upkeep.read_on_soon(self)
 
     # The endpoint's side
 
@@ -265,7 +324,9 @@ class Connection(Sender):
         self._write(answer)
         self.bytes_out = 0  # frames only
         now = trio.current_time()
-        self._throttle = Throttle.of(self._limits, now)
+        limits = self._limits
+        self._throttle = Throttle.of(limits, now)
+        self._direct = self._throttle is None and limits.inbox_messages > 1 and limits.inbox_bytes > _SHORT_FRAME
         self._wake_receiver()
         self._read_on()
         early, self._early = bytes(self._early), bytearray()
@@ -351,7 +412,7 @@ class Connection(Sender):
         if self._gathered:
             self.flush()
         if self._deflater is not None:
-            self._deflater.restart()
+            self._deflater.pass_by(encoded, messages)
         self.messages_out += messages
         self._write(encoded)
         return self._outbox is None
@@ -413,7 +474,18 @@ class Connection(Sender):
     def _shut_down(self) -> None:
         """Both sides have said their last: end our direction, now or when the outbox is empty."""
         if self._outbox is None and not self.gone:
+            if self._said_goodbye:
+                self._close_by = min(self._close_by, trio.current_time() + _LINGER)
+                self._upkeep.watch(self, self._close_by)
             self._wire.shut_down()
+
+    def _left(self, reason: str) -> None:
+        """The client is gone, once what came from it has been read."""
+        if self._reader.behind:
+            self._leaving = reason
+            self.hung_up()
+        else:
+            self._lose(reason)
 
     def _lose(self, reason: str) -> None:
         """The socket is let go; whatever was still to be sent is gone with it."""

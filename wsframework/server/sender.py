@@ -60,8 +60,8 @@ class Sender(Transport):
         """Let go of the socket at once, for a reason that is not the client's."""
 
     @abstractmethod
-    def _lose(self, reason: str) -> None:
-        """The socket is let go."""
+    def _left(self, reason: str) -> None:
+        """The client is gone, and the socket is of no use when what came from it has been read."""
 
     def flush(self) -> None:
         """Write the replies that have gathered, joined."""
@@ -80,7 +80,7 @@ class Sender(Transport):
         try:
             sent = self._wire.send(data)
         except OSError:
-            self._lose("the client is gone")
+            self._left("the client is gone")
             return
         self.bytes_out += sent
         if sent < len(data):
@@ -105,7 +105,7 @@ class Sender(Transport):
         try:
             sent = outbox.send(self._wire)
         except OSError:
-            self._lose("the client is gone")
+            self._left("the client is gone")
             return False
         self.bytes_out += sent
         if outbox.progressed(sent, trio.current_time()):
