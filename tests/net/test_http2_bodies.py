@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from tests.net.http2 import HTTP2Client, HTTP2Stream, connected
 from tests.net.servers import open_stream, run_server
@@ -62,6 +63,27 @@ async def test_a_body_that_is_not_read(size: int) -> None:
         assert await stream.receive_status() == "200"
         assert await stream.receive_all() == b"never mind"
         await check_echo(websocket)
+
+
+async def test_a_client_that_leaves_in_the_middle() -> None:
+    """A route that answers when it is told so, or without noticing, keeps nothing open."""
+    app = App()
+
+    @app.route("/rude", methods=["POST"])
+    async def rude(request: Request) -> Response:
+        try:
+            await request.body()
+        except ClientDisconnect:
+            pass
+        return Response(b"x" * MEBIBYTE)
+
+    async with run_server(app) as server:
+        async with connected(await open_stream(server.url)) as client:
+            stream = await post(client, "/rude")
+            await stream.send(b"a part of it")
+            await client.get("/nothing")  # all of that has come
+        while server.itself.statistics().open:  # noqa: ASYNC110 - nobody announces it
+            await trio.sleep(0.005)
 
 
 async def test_a_body_that_is_read_late() -> None:

@@ -1,6 +1,7 @@
 """The hand-off to hypercorn: plain HTTP/1.1 and HTTP/2 are served by its Trio server, and WebSockets never are.
 
 This module, `http2`, `http2protocol`, `http2stream` and `http2tasks` are the ones that know hypercorn's inner classes.
+`http2body` and `requests` stand between its reader and the application, `http2frames` and `floods` before its parsers.
 Only its ``Config`` and ``serve`` are documented API, the rest changed in 0.13 and in 0.17; so the dependency is pinned,
 and `tests/net/test_http.py` and `tests/net/test_http2.py` are the contract.
 """
@@ -9,6 +10,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import h11
@@ -29,12 +32,12 @@ from .http2 import HTTP2Connection, unless_ended
 from .http2stream import ServeWebSocket
 from .requests import RequestStream
 from .scope import Peers
-from .streams import DeadlineStream
+from .streams import DeadlineStream, cut_when_cancelled
+
+# Takes a connection back: gets what was read of what is not for hypercorn.
+GoOn = Callable[[bytes], Awaitable[None]]
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
-
-# What one read brings is handled in one go. 64 KiB of the smallest frames would be 7,000, and keep others waiting.
-_HTTP2_RECEIVE_SIZE = 16 * 1024
 
 
 class HTTPSide:
@@ -59,44 +62,42 @@ class HTTPSide:
         self._serve_websocket = serve_websocket
         self._context = WorkerContext(None)
 
-    async def serve(self, stream: trio.abc.Stream, data: bytes, peers: Peers) -> bytes | None:
+    async def serve(self, stream: trio.abc.Stream, data: bytes, peers: Peers, go_on: GoOn) -> None:
         """Serve one connection to its end; an error ends only this connection.
 
+        A connection may go on with what is not for hypercorn, an upgrade to WebSocket or a request that cannot be
+        served. Then it is handed back open, while what the application still does behind its last answer goes on.
+        In any other case it is closed at the end.
+
         Args:
-            stream: the client; it is closed at the end.
+            stream: the client.
             data: what was read from it before. Nothing, if it has agreed on HTTP/2 and has not begun.
             peers: who it is.
+            go_on: called in a task of its own when the connection is handed back, with what was read.
 
-        Returns:
-            None; or, for a connection that goes on with what is not for hypercorn, an upgrade to WebSocket or a
-            request that cannot be served, what was read of that. Then the stream is still open.
+        If it is cancelled: over HTTP/1.1 the connection is cut at once; over HTTP/2, see `HTTP2Connection`.
         """
-        returned: bytes | None = None
-        timeout = self._limits.write_timeout
-        try:
+        async with trio.open_nursery() as nursery:
             if not data or data.startswith(HTTP2_PREFACE):
-                await self._serve_http2(DeadlineStream(stream, timeout, _HTTP2_RECEIVE_SIZE), data, peers)
+                await self._serve_http2(stream, data, peers)
             else:
-                returned = await self._serve_http1(DeadlineStream(stream, timeout), data, peers)
-        except Exception:
-            logger.exception("an HTTP connection failed; it was closed, the others go on")
-        finally:
-            if returned is None:
-                # hypercorn closes what it serves, but not when it is cancelled, and not when closing in style fails.
-                await trio.aclose_forcefully(stream)
-        return returned
+                await self._serve_http1(stream, data, peers, lambda head: nursery.start_soon(go_on, head))
 
-    async def _serve_http1(self, stream: DeadlineStream, data: bytes, peers: Peers) -> bytes | None:
-        with trio.CancelScope() as scope:
-            requests = RequestStream(stream, data, self._limits, scope.cancel)
-            await _HTTP1Connection(self._app, self._config, self._context, self._new_state(), requests, peers).run()
-        return requests.returned
+    async def _serve_http1(
+        self, stream: trio.abc.Stream, data: bytes, peers: Peers, on_return: Callable[[bytes], None]
+    ) -> None:
+        requests = RequestStream(DeadlineStream(stream, self._limits.write_timeout), data, self._limits, on_return)
+        async with _closing(stream, lambda: not requests.returned):
+            async with cut_when_cancelled(stream, lambda: not requests.returned):
+                await _HTTP1Connection(self._app, self._config, self._context, self._new_state(), requests, peers).run()
 
-    async def _serve_http2(self, stream: DeadlineStream, data: bytes, peers: Peers) -> None:
+    async def _serve_http2(self, client: trio.abc.Stream, data: bytes, peers: Peers) -> None:
+        stream = DeadlineStream(client, self._limits.write_timeout)
         connection = HTTP2Connection(
             self._app, self._config, self._context, self._new_state(), stream, data, peers, self._serve_websocket
         )
-        await connection.run()
+        async with _closing(client):
+            await connection.run()
 
     def _new_state(self) -> ConnectionState:
         return ConnectionState(dict(self._state))
@@ -104,6 +105,19 @@ class HTTPSide:
     async def stop(self) -> None:
         """Have idle connections close."""
         await self._context.terminated.set()
+
+
+@asynccontextmanager
+async def _closing(stream: trio.abc.Stream, is_ours: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    """Log an error of the block, and close the stream behind it unless somebody else has it then."""
+    try:
+        yield
+    except Exception:
+        logger.exception("an HTTP connection failed; it was closed, the others go on")
+    finally:
+        if is_ours():
+            # hypercorn closes what it serves, but not when it is cancelled, and not when closing in style fails.
+            await trio.aclose_forcefully(stream)
 
 
 def _with_checkpoints(app: Any) -> Any:

@@ -19,20 +19,21 @@ import h2.events
 import h2.exceptions
 import h2.settings
 import trio
-from hypercorn.events import Closed, RawData, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import EventWrapper
 from hypercorn.typing import ConnectionState
-from priority.priority import DeadlockError, DuplicateStreamError, MissingStreamError
-from trio.lowlevel import ParkingLot
+from priority.priority import DeadlockError, DuplicateStreamError, MissingStreamError, TooManyStreamsError
+from trio.lowlevel import ParkingLot, checkpoint
 
 from ..errors import RequestError
 from .extendedconnect import read_connect
-from .floods import FloodGauge
+from .floods import BodyGauge, FloodGauge
 from .handshake import Handshake, Headers
+from .http2frames import FrameGate, RefusedFrameError
 from .http2stream import WebSocketStream
 from .http2tasks import Tasks
 from .scope import Peers
@@ -110,6 +111,8 @@ class HTTP2Protocol(H2Protocol):
         self._turned_away = False
         self._all_sent = ParkingLot()
         self._gauge = FloodGauge()
+        self._pieces = BodyGauge()
+        self._gate = FrameGate(self.connection.max_inbound_frame_size, self.config.h2_max_header_list_size)
 
     async def initiate(self, headers: Any = None, settings: bytes | None = None) -> None:
         self.connection.initiate_connection()
@@ -123,36 +126,73 @@ class HTTP2Protocol(H2Protocol):
 
     # Reading
 
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, RawData) and event.data:
+            await self._receive(event.data)
+        else:
+            await super().handle(event)
+        if self.closed:
+            # Or an application that sends behind the end would wait for ever until that has left.
+            for buffer in list(self.stream_buffers.values()):
+                await buffer.close()
+
+    async def _receive(self, data: bytes) -> None:
+        try:
+            for portion in self._gate.portions(data):
+                await super().handle(RawData(portion))
+                if self.closed:
+                    return
+                if len(portion) < len(data):
+                    await checkpoint()  # others have their turn
+        except RefusedFrameError as error:
+            await self._turn_off(error.code)
+
+    async def _turn_off(self, code: h2.errors.ErrorCodes) -> None:
+        """End the connection, and say why."""
+        with suppress(h2.exceptions.ProtocolError):
+            self.connection.close_connection(code)
+        await self._flush()
+        await self.send(Closed())
+
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         for event in events:
-            if self._gauge.overflows(event):
-                with suppress(h2.exceptions.ProtocolError):
-                    self.connection.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-                await self._flush()
-                await self.send(Closed())
+            if self.closed:  # by an event before; a stream that was opened now would never end
                 return
+            if self._gauge.overflows(event) or not await self._handle_event(event):
+                await self._turn_off(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+                return
+        await self._flush()
+
+    async def _handle_event(self, event: h2.events.Event) -> bool:
+        """Do what it says; False if this was too much."""
+        try:
             match event:
                 case h2.events.RequestReceived():
                     await self._create_stream(event)
                     await self._flush()  # an idle connection may be closed at once
                     await self.send(Updated(idle=self.idle))
                 case h2.events.DataReceived():
-                    await self._take_data(event)
+                    return await self._take_data(event)
                 case _:
                     await super()._handle_events([event])
-        await self._flush()
+        except TooManyStreamsError:  # 1,000 that PRIORITY frames speak of, and that are never opened
+            return False
+        return True
 
-    async def _take_data(self, event: h2.events.DataReceived) -> None:
+    async def _take_data(self, event: h2.events.DataReceived) -> bool:
         stream = self.streams.get(event.stream_id)
         free = event.flow_controlled_length
         if isinstance(stream, WebSocketStream):
             free = stream.take(event.data, free)
+        elif self._pieces.overflows(len(event.data)):
+            return False
         elif stream is not None:
             self._unread[event.stream_id] = self._unread.get(event.stream_id, 0) + len(event.data)
             await stream.handle(Body(stream_id=event.stream_id, data=event.data))
             free -= len(event.data)
         # Else it was answered before all of it had come, and hypercorn has forgotten it.
         self.acknowledge(event.stream_id, free)
+        return True
 
     def _taken(self, stream_id: int, size: int) -> None:
         if stream_id in self._unread:  # or the stream is over, and all was given back
