@@ -7,7 +7,8 @@ well; and so on until the first address that we do not trust. That is the client
 
 There are two kinds of such headers, ``X-Forwarded-For``, ``-Proto`` and ``-Host``, and ``Forwarded`` (RFC 7239). Most
 proxies write one kind and pass the other on as it came, from the client. So only one kind is believed, and which one
-has to be said: to take whichever is there would be to believe the client.
+has to be said: to take whichever is there would be to believe the client. ``X-Forwarded-Host`` has a switch of its own
+for the same reason: proxies are often told to set the other two, and then pass a client's on.
 
 What cannot be read is ignored, and ends the list: what stands left of it is not looked at.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
@@ -103,19 +105,28 @@ class ForwardedHeaders:
         trusted: whose headers are believed: addresses, networks, ``"unix"`` and ``"*"``, in a list, or in a string
             with commas. By default proxies on this machine. With ``"*"`` everybody who connects counts as one proxy,
             so nobody but proxies must be able to connect.
-        headers: the kind that the proxies write: ``"x-forwarded"`` for ``X-Forwarded-For``, ``X-Forwarded-Proto`` and
-            ``X-Forwarded-Host``, or ``"forwarded"`` for ``Forwarded`` (RFC 7239). The other kind is ignored.
+        headers: the kind that the proxies write: ``"x-forwarded"`` for ``X-Forwarded-For`` and ``X-Forwarded-Proto``,
+            or ``"forwarded"`` for ``Forwarded`` (RFC 7239), which may name the host too. The other kind is ignored.
+        host: believe ``X-Forwarded-Host`` too. Where the proxy does not set it, it is the client's own, and so is the
+            host in URLs and in the check of Origin.
 
     Raises:
         ValueError: an entry of ``trusted`` is no address and no network, or ``headers`` is neither of the two.
     """
 
-    def __init__(self, app: Any, trusted: str | Iterable[str] = TRUSTED, headers: Kind = "x-forwarded") -> None:
+    def __init__(
+        self,
+        app: Any,
+        trusted: str | Iterable[str] = TRUSTED,
+        headers: Kind = "x-forwarded",
+        *,
+        host: bool = False,
+    ) -> None:
         if headers not in ("x-forwarded", "forwarded"):
             raise ValueError(f'headers is "x-forwarded" or "forwarded", not {headers!r}')
         self._app = app
         self._proxies = Proxies(trusted)
-        self._read = _read_forwarded if headers == "forwarded" else _read_x_forwarded
+        self._read = _read_forwarded if headers == "forwarded" else partial(_read_x_forwarded, believe_host=host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket") and self._proxies.trust_peer(scope.get("client")):
@@ -138,12 +149,12 @@ def _rewrite(scope: Scope, outside: Outside) -> None:
             scope["headers"] = [(b"host", host), *rest]
 
 
-def _read_x_forwarded(headers: Headers, proxies: Proxies) -> Outside:
+def _read_x_forwarded(headers: Headers, proxies: Proxies, believe_host: bool) -> Outside:
     hops, client = _follow(reversed(_split(headers, b"x-forwarded-for")), proxies)
     return Outside(
         client,
         _seen_from_outside(_split(headers, b"x-forwarded-proto"), hops),
-        _seen_from_outside(_split(headers, b"x-forwarded-host"), hops),
+        _seen_from_outside(_split(headers, b"x-forwarded-host"), hops) if believe_host else None,
     )
 
 

@@ -10,7 +10,8 @@ the Host header. A browser's page cannot change the Host header either.
 
 Where the check is made: an `App` makes it for everything below it, whatever serves it, and also for paths that nothing
 serves. A `WebSocketRoute` with a list of its own makes it with that list. A session makes it for an endpoint outside
-any `App`. Who has made it says so in the scope, under `CHECKED`.
+any `App`. Who has made it, with a list that holds for everything below, says so in the scope, under `CHECKED`. A client
+that only the list of a route lets in is not checked before that route, so a session elsewhere refuses it.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def explain(scope: Mapping[str, Any]) -> str:
         return f"{advice}, which lets in sandboxed frames of every site"
     return (
         f"{advice}. If it is your own page, and a proxy in front ends TLS or rewrites Host: "
-        "run with --proxy-headers, or have the proxy pass Host on"
+        "run with --proxy-headers, and have the proxy pass Host on"
     )
 
 

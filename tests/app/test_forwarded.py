@@ -25,6 +25,7 @@ async def rewritten(
     kind: Any = "x-forwarded",
     peer: Any = PEER,
     scheme: str = "ws",
+    host: bool = True,
 ) -> dict[str, Any]:
     """The scope that the application gets for a request with these headers."""
     seen: list[dict[str, Any]] = []
@@ -40,7 +41,7 @@ async def rewritten(
         "server": ("127.0.0.1", 8000),
         "headers": [(b"host", b"internal:8000"), *((name.encode(), value.encode()) for name, value in headers)],
     }
-    await ForwardedHeaders(app, trusted, kind)(scope, unused, unused)
+    await ForwardedHeaders(app, trusted, kind, host=host)(scope, unused, unused)
     [found] = seen
     return found
 
@@ -72,6 +73,18 @@ async def test_all_three() -> None:
     assert host_of(scope) == "chat.example.com"
     assert str(HTTPConnection(scope).url) == "wss://chat.example.com/"
     assert scope["server"] == ("127.0.0.1", 8000)
+
+
+async def test_the_host_is_believed_only_if_that_was_asked_for(autojump_clock: MockClock) -> None:
+    """A proxy that sets the other two may pass on the client's own: no page gets in with it, and no URL has it."""
+    headers = [("x-forwarded-for", CLIENT), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil.example")]
+    scope = await rewritten(*headers, host=False)
+    assert (client_of(scope), scope["scheme"], host_of(scope)) == (CLIENT, "wss", "internal:8000")
+    app = App()
+    page = {"origin": "https://evil.example"}
+    with pytest.raises(HandshakeRefused):
+        async with connect(ForwardedHeaders(app), headers=dict(headers) | page):
+            pass
 
 
 async def test_nothing_said() -> None:
@@ -161,7 +174,7 @@ async def test_the_scope_of_the_server_keeps_its_headers() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert host_of(scope) == "public"
 
-    await ForwardedHeaders(app)(scope, unused, unused)
+    await ForwardedHeaders(app, host=True)(scope, unused, unused)
     assert headers == [(b"host", b"internal"), (b"x-forwarded-host", b"public")]
 
 
@@ -206,7 +219,7 @@ async def test_peers(peer: Any, trusted: Any, believed: bool) -> None:
     headers = [(b"host", b"internal"), (b"x-forwarded-for", CLIENT.encode())]
     headers += [(b"x-forwarded-proto", b"https"), (b"x-forwarded-host", b"public")]
     scope: dict[str, Any] = {"type": "http", "scheme": "http", "client": peer, "headers": headers}
-    await ForwardedHeaders(app, **options)(scope, unused, unused)
+    await ForwardedHeaders(app, host=True, **options)(scope, unused, unused)
     assert seen == [((CLIENT, 0), "https", "public") if believed else (peer, "http", "internal")]
 
 
@@ -355,7 +368,7 @@ def test_bytes_of_any_kind(values: dict[str, bytes], rest: bytes) -> None:
                 assert host_of(scope)
                 assert isinstance(scope["client"][0], str)
 
-            await ForwardedHeaders(app, "*", kind)(scope, unused, unused)  # type: ignore[arg-type]
+            await ForwardedHeaders(app, "*", kind, host=True)(scope, unused, unused)  # type: ignore[arg-type]
 
     trio.run(check)
 
@@ -466,8 +479,8 @@ async def test_the_origin_check_behind_a_proxy(autojump_clock: MockClock) -> Non
     with pytest.raises(HandshakeRefused):
         async with connect(app, headers=said | page):
             pass
-    async with connect(ForwardedHeaders(app), headers=said | page) as client:
+    async with connect(ForwardedHeaders(app, host=True), headers=said | page) as client:
         assert await client.receive() == f"{CLIENT} wss://chat.example.com/"
     with pytest.raises(HandshakeRefused):
-        async with connect(ForwardedHeaders(app), headers=said | {"origin": "https://evil.example"}):
+        async with connect(ForwardedHeaders(app, host=True), headers=said | {"origin": "https://evil.example"}):
             pass

@@ -486,6 +486,37 @@ async def test_middleware_that_leads_elsewhere(ran: list[str], autojump_clock: M
     assert ran == ["starlette"]
 
 
+class Otherwise(PassOn):
+    """Middleware that leads from one route to another, as one for a prefix does."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app({**scope, "path": scope["path"].replace("/open", "/closed")}, receive, send)
+
+
+@pytest.mark.parametrize("outer", [None, [EVIL]])
+async def test_middleware_that_leads_to_a_closed_route(
+    outer: list[str] | None, ran: list[str], autojump_clock: MockClock
+) -> None:
+    """The list of one route lets nobody into another, whoever has looked before."""
+    routes = [
+        WebSocketRoute("/open", Guarded, allowed_origins=["*"]),
+        WebSocketRoute("/closed/class", Guarded),
+        WebSocketRoute("/closed/function", guarded),
+        WebSocketRoute("/open/class", Guarded, allowed_origins=["*"]),
+        WebSocketRoute("/open/function", guarded, allowed_origins=["*"]),
+    ]
+    inner = App(routes=[Mount("/below", routes=routes, middleware=[Middleware(Otherwise)])], allowed_origins=[])
+    app = App(routes=[Mount("/app", inner)], allowed_origins=outer)
+    for kind in ("class", "function"):
+        assert await refusal(app, f"/app/below/open/{kind}", EVIL) == 403
+    assert ran == ["init"]
+    ran.clear()
+    for kind in ("class", "function"):
+        async with connect(app, f"/app/below/open/{kind}", headers={"origin": "http://testserver"}):
+            pass
+    assert ran == ["init", "connect", "disconnect", "function"]
+
+
 def test_a_list_for_http() -> None:
     """HTTP has no such check, so a list for an HTTP route is a mistake."""
     with pytest.raises(TypeError, match="add websocket=True"):
@@ -578,7 +609,7 @@ async def test_the_log_line(autojump_clock: MockClock, caplog: pytest.LogCapture
         "refused a WebSocket at '/chat' for 127.0.0.1:50000 with 403: its Origin is 'https://evil.example', its Host "
         "'testserver' on a ws connection. To allow it: allowed_origins=['https://evil.example'] on the App or the "
         "WebSocketRoute. If it is your own page, and a proxy in front ends TLS or rewrites Host: run with "
-        "--proxy-headers, or have the proxy pass Host on"
+        "--proxy-headers, and have the proxy pass Host on"
     )
 
 

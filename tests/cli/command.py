@@ -64,6 +64,11 @@ class Served:
         """Send a signal."""
         self._process.send_signal(number)
 
+    def close_output(self) -> None:
+        """Stop to read what it says on standard output."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
     def wait(self) -> Result:
         """Wait for the end."""
         return self._end()

@@ -84,11 +84,12 @@ class FakeStarter:
         self.workers: list[FakeWorker] = []
         self.obey = obey
         self.serve = serve
+        self.seconds = 0.0  # that it takes to start one
         self._pids = count(1)
         self._another = trio.Event()
 
     async def __call__(self) -> FakeWorker:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.seconds)
         worker = FakeWorker(next(self._pids), obeys=self.obey)
         if self.serve:
             worker.serve()

@@ -35,10 +35,11 @@ def program(tmp_path: Path) -> str:
     ("options", "seen"),
     [
         ([], "127.0.0.1 ws://localhost/"),
-        (["--proxy-headers"], "203.0.113.7 wss://chat.example/"),
+        (["--proxy-headers"], "203.0.113.7 wss://localhost/"),
+        (["--proxy-headers", "--forwarded-host"], "203.0.113.7 wss://chat.example/"),
         (["--proxy-headers", "--forwarded-header"], "198.51.100.8 wss://named.example/"),
         (["--proxy-headers", "--forwarded-allow-ips", "10.0.0.0/8, unix"], "127.0.0.1 ws://localhost/"),
-        (["--proxy-headers", "--workers", "1"], "203.0.113.7 wss://chat.example/"),
+        (["--proxy-headers", "--workers", "1"], "203.0.113.7 wss://localhost/"),
     ],
 )
 async def test_whom_it_believes(program: str, options: list[str], seen: str) -> None:
@@ -53,6 +54,8 @@ async def test_whom_it_believes(program: str, options: list[str], seen: str) -> 
     [
         (["--forwarded-allow-ips", "*"], "add --proxy-headers"),
         (["--forwarded-header"], "add --proxy-headers"),
+        (["--forwarded-host"], "add --proxy-headers"),
+        (["--proxy-headers", "--forwarded-header", "--forwarded-host"], "leave one of them out"),
         (["--proxy-headers", "--forwarded-allow-ips", "localhost"], "'localhost' is no trusted proxy"),
     ],
 )

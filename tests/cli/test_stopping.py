@@ -76,3 +76,18 @@ async def test_a_signal_that_comes_twice(folder: Path) -> None:
             assert (await client.wait_closed()).code in (CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART)
         result = await trio.to_thread.run_sync(served.wait)
     assert (result.code, result.out) == (0, "stopping\n")
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "1", "--access-log", "off"]], ids=["alone", "worker"])
+async def test_nobody_reads_what_it_says(folder: Path, options: list[str]) -> None:
+    """A standard output that is closed keeps nobody from being told, and is no failure."""
+    with serve("app.py", "--drain-timeout", "0.5", *options, folder=folder) as served, trio.fail_after(PATIENCE):
+        async with ServedOverSockets(served.url).connect() as client:
+            assert await client.receive() == "welcome"
+            served.close_output()
+            served.signal(signal.SIGTERM)
+            assert (await client.wait_closed()).code == CloseCode.SERVICE_RESTART
+            result = await trio.to_thread.run_sync(served.wait)
+    assert result.code == 0
+    assert "Traceback" not in result.err
+    assert "BrokenPipeError" not in result.err

@@ -105,6 +105,20 @@ async def test_stop_while_starting(autojump_clock: MockClock) -> None:
         assert scene.crew.exit_code == 0
 
 
+async def test_stop_while_a_worker_is_being_started(autojump_clock: MockClock) -> None:
+    """A worker that comes to life after the wish to stop is told to drain at once."""
+    start = FakeStarter(obey=False)
+    async with supervised(start, 1) as scene:
+        start.seconds = 2.0
+        start.workers[0].end(1)
+        await trio.sleep(1)
+        scene.crew.stop(AWAY)
+        late = await start.wait_started(2)
+        assert late.told == [AWAY]
+        late.end()
+        await scene.ended.wait()
+
+
 # It replaces
 
 
@@ -315,6 +329,24 @@ async def test_restart_while_a_worker_is_away(autojump_clock: MockClock) -> None
         await start.wait_started(4)
         await trio.sleep(10)
         assert [worker.pid for worker in start.alive] == [3, 4]
+
+
+async def test_restart_while_a_worker_is_being_started(autojump_clock: MockClock) -> None:
+    """The one that is being started for a place that is given up is put down, with patience, and nobody follows it."""
+    start = FakeStarter()
+    async with supervised(start, 1) as scene:
+        start.seconds = 2.0
+        start.workers[0].end(1)
+        await trio.sleep(0.4)
+        scene.supervisor.restart()  # the replacement is being started from 0.5 s to 2.5 s, the new one to 2.4 s
+        new = await start.wait_started(2)
+        start.obey = False
+        late = await start.wait_started(3)
+        assert late.told == [RESTART]
+        late.end()
+        await trio.sleep(20)
+        assert new.told == []
+        assert start.alive == [new]
 
 
 async def test_stop_in_the_middle_of_a_restart(autojump_clock: MockClock) -> None:

@@ -16,7 +16,7 @@ from wsframework.errors import ProtocolError
 from wsframework.server.deflate import Agreement, Inflater, negotiate
 from wsframework.server.frames import Close, Event, FrameReader
 
-from .frames import MASKS, FrameStream, describe, encode, kind_of, split
+from .frames import MASKS, FrameStream, describe, encode, kind_of, read_all, shorten, split
 from .target import Target, cuttings, within_time
 
 LIMITS = [(125, 3), (1000, 5), (70_000, 64)]
@@ -149,7 +149,9 @@ class DeflatedStream(FrameStream):
                 seen = [comparable(event) for event in events]
                 for pieces in cuttings(data, ends)[1:]:
                     again = [comparable(event) for event in read(pieces)]
-                    assert again == seen, f"cut into {list(map(len, pieces))}: {again}, whole: {seen}"
+                    assert again == seen, (
+                        f"cut into {shorten([*map(len, pieces)])}: {shorten(again)}, whole: {shorten(seen)}"
+                    )
                 kinds.append(frozenset(kind_of(event) for event in events))
             inflated_plainly(data, read([data]))
         return tuple(kinds)
@@ -158,13 +160,13 @@ class DeflatedStream(FrameStream):
         # With the smallest limit that lets anything be inflated: it is what a message may become that is bounded.
         reader = FrameReader(1000)
         reader.expect_compression(Inflater(15, takeover=True))
-        reader.feed(data)
+        read_all(reader, [data])
 
     def _reader(self, max_message: int, max_fragments: int, takeover: bool) -> Read:
         def read(pieces: list[bytes]) -> list[Event]:
             reader = FrameReader(max_message, max_fragments)
             reader.expect_compression(Inflater(15, takeover))
-            return [event for piece in pieces for event in reader.feed(piece)]
+            return read_all(reader, pieces)
 
         return lambda pieces: within_time(lambda: read(pieces), len(pieces))
 

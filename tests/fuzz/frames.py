@@ -43,20 +43,38 @@ class FrameStream(Target):
             seen = [describe(event) for event in events]
             for pieces in cuttings(data, ends)[1:]:
                 again = [describe(event) for event in self._read(pieces, max_message, max_fragments)]
-                assert again == seen, f"cut into {list(map(len, pieces))}: {again}, whole: {seen}"
+                assert again == seen, (
+                    f"cut into {shorten([*map(len, pieces)])}: {shorten(again)}, whole: {shorten(seen)}"
+                )
             compare(seen, expected(frames, max_message, max_fragments))
             kinds.append(frozenset(kind_of(event) for event in events))
         return tuple(kinds)
 
     def measure(self, data: bytes) -> None:
-        FrameReader(1 << 20).feed(data)
+        read_all(FrameReader(1 << 20), [data])
 
     def _read(self, pieces: list[bytes], max_message: int, max_fragments: int) -> list[Event]:
         def read() -> list[Event]:
             reader = FrameReader(max_message, max_fragments)
-            return [event for piece in pieces for event in reader.feed(piece)]
+            return read_all(reader, pieces)
 
         return within_time(read, len(pieces))
+
+
+def read_all(reader: FrameReader, pieces: list[bytes]) -> list[Event]:
+    """Feed all of it, and have the reader go on where it stops to let others have a turn."""
+    events: list[Event] = []
+    for piece in pieces:
+        events += reader.feed(piece)
+        while reader.behind:
+            events += reader.feed(b"")
+    return events
+
+
+def shorten(seen: object) -> str:
+    """What fits on a screen."""
+    words = repr(seen)
+    return words if len(words) <= 2000 else f"{words[:2000]}… ({len(words)} characters)"
 
 
 def describe(event: Event) -> Seen:

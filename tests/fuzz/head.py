@@ -24,7 +24,7 @@ from .target import Target, cuttings, within_time
 LIMITS = [Limits(), Limits(request_head=300, request_fields=8)]
 
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\n"
-_STATUSES = {400, 405, 414, 426, 431, 501}
+_STATUSES = {400, 405, 414, 426, 431, 501, 505}
 
 
 @attrs.frozen

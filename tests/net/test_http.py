@@ -17,8 +17,9 @@ import h11
 import pytest
 import trio
 import trustme
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
@@ -57,8 +58,29 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+class Task:
+    """What a request leaves to be done behind its answer.
+
+    Attributes:
+        go_on: set it to let that end.
+        done: it has ended, and was not cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.go_on, self.done = trio.Event(), trio.Event()
+
+    async def run(self) -> None:
+        await self.go_on.wait()
+        self.done.set()
+
+
 @pytest.fixture
-def app(tmp_path: Path) -> App:
+def task() -> Task:
+    return Task()
+
+
+@pytest.fixture
+def app(tmp_path: Path, task: Task) -> App:
     files = tmp_path / "files"
     files.mkdir()
     (files / "page.html").write_text("<p>a page</p>")
@@ -86,6 +108,10 @@ def app(tmp_path: Path) -> App:
     async def state(request: Request) -> dict[str, Any]:
         client = request.client
         return {"state": request.state.word, "scheme": request.url.scheme, "host": client.host if client else None}
+
+    @app.route("/work")
+    async def work(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("begun", background=BackgroundTask(task.run))
 
     @app.route("/broken")
     async def broken(request: Request) -> str:
@@ -348,12 +374,27 @@ async def test_refused_upgrade_on_a_kept_connection(site: Any) -> None:
             (b"GET / HTTP/1.1\nHost: localhost\n\n", b"400"),
             (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000, b"431"),
             (b"\x16\x03\x01", b"400"),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505"),
         ):
             async with await here.open() as stream:
                 await stream.send_all(GET)
                 await receive_until(stream, b"a front page")
                 await stream.send_all(request)
                 assert (await receive_all(stream)).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(
+    ("request_", "end"), [(UPGRADE, END), (b"\x01", b"This is no HTTP request.\n")], ids=["upgrade", "noise"]
+)
+async def test_what_runs_behind_an_answer(site: Any, task: Task, request_: bytes, end: bytes) -> None:
+    """What a client does on a kept connection does not cancel a background task of its request before."""
+    async with site() as here, await here.open() as stream:
+        await stream.send_all(GET.replace(b"GET /", b"GET /work"))
+        await receive_until(stream, b"begun")
+        await stream.send_all(request_)
+        await receive_until(stream, end)
+        task.go_on.set()
+        await task.done.wait()
 
 
 async def test_upgrade_that_comes_byte_by_byte_on_a_kept_connection(site: Any) -> None:

@@ -357,6 +357,13 @@ async def test_a_client_that_takes_nothing(serve: Any, endpoint: type[Watched]) 
     assert "took too little" in endpoint.gone[0][1]
 
 
+async def test_names_of_the_server(serve: Any) -> None:
+    """With ``server_names`` the authority has to be one of them."""
+    for names, status in (["elsewhere.example"], "404"), (["elsewhere.example", "localhost"], "200"):
+        async with serve(server_names=names) as site, site.connect() as client:
+            assert await (await client.websocket()).receive_status() == status
+
+
 async def test_refusals(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
     """A handshake can be refused in all the ways that one of HTTP/1.1 can, and a proxy is asked for in vain (H22)."""
     async with serve() as site, site.connect(validate=False) as client:

@@ -3,8 +3,10 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import h2.errors
+import h2.settings
 import pytest
 import trio
 from starlette.requests import Request
@@ -201,6 +203,29 @@ async def test_a_request_that_runs_may_finish(stage: Stage) -> None:
         await client.ended.wait()
         assert client.goodbye == h2.errors.ErrorCodes.NO_ERROR
         await server.stopped.wait()
+
+
+async def test_a_page_that_is_not_read() -> None:
+    """A client that opens its windows wide, and then reads nothing, does not hold the server."""
+    sending = trio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        sending.set()
+        await send({"type": "http.response.body", "body": bytes(30 * 1024 * KIB)})
+
+    async with run_server(app, Limits(drain_timeout=0.2, write_timeout=60)) as server:
+        async with await open_stream(server.url) as stream:
+            client = HTTP2Client(stream)
+            client.state.initiate_connection()
+            client.state.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**31 - 1})
+            client.state.increment_flow_control_window(2**30)
+            await client.request(
+                [(":method", "GET"), (":authority", "localhost"), (":scheme", "https"), (":path", "/")]
+            )
+            await sending.wait()
+            server.itself.drain()
+            await server.stopped.wait()
 
 
 async def test_a_further_request(stage: Stage) -> None:

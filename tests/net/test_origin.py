@@ -100,10 +100,10 @@ async def test_behind_a_proxy(kind: Kind) -> None:
     said = {"x-forwarded-for": "6.6.6.6, 203.0.113.7", "x-forwarded-proto": "https", "x-forwarded-host": "chat.example"}
     spoofed = {"forwarded": "for=6.6.6.6;host=evil.example;proto=https"}
     # hypercorn does not say that a connection came over a Unix socket, and neither do we: there is no address.
-    async with kind.running(ForwardedHeaders(OUTER)) as served:
+    async with kind.running(ForwardedHeaders(OUTER, host=True)) as served:
         async with served.connect("/ours", headers=said | spoofed | {"origin": "https://chat.example"}) as client:
             assert await client.receive() == "203.0.113.7 wss://chat.example/ours"
         assert await status(served, "/ours", EVIL, **said) == 403
         assert await status(served, "/ours", "https://evil.example", **said, **spoofed) == 403
-    async with kind.running(ForwardedHeaders(OUTER, "192.0.2.1")) as served:
+    async with kind.running(ForwardedHeaders(OUTER, "192.0.2.1", host=True)) as served:
         assert await status(served, "/ours", "https://chat.example", **said) == 403

@@ -94,7 +94,21 @@ async def test_http2() -> None:
     assert await arrive(preface) == Arrival(None, preface)
 
 
+async def test_http2_is_not_changed_to() -> None:
+    """On a connection that was kept it is a request with a version that there is not."""
+    with pytest.raises(RequestError) as caught:
+        await read_arrival(Source(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").receive_some, LIMITS, first=False)
+    assert caught.value.status == 505
+
+
 # What it must not be
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_two_lengths(version: bytes) -> None:
+    """A body with a length and in chunks is smuggled in somewhere, whoever is right about its end."""
+    head = b"POST / HTTP/%s\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n" % version
+    assert (await refusal_of(head + b"0\r\n\r\nG")).status == 400
 
 
 @pytest.mark.parametrize(

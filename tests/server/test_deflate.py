@@ -30,7 +30,7 @@ def answer(offer: bytes, deflate: Deflate = USUAL) -> str | None:
         ),
         (
             b"permessage-deflate; client_max_window_bits=10; server_max_window_bits=11",
-            f"{BOTH_FRESH}; server_max_window_bits=11; client_max_window_bits=10",
+            f"{BOTH_FRESH}; server_max_window_bits=9; client_max_window_bits=10",
         ),
         (
             b'permessage-deflate; client_max_window_bits=15; server_max_window_bits="15"',
@@ -43,7 +43,7 @@ def answer(offer: bytes, deflate: Deflate = USUAL) -> str | None:
     ],
 )
 def test_the_usual_answers(offer: bytes, expected: str) -> None:
-    """Windows are the smaller ones of both sides, and nobody refers back to earlier messages."""
+    """No window is larger than one side wants it, and nobody refers back to earlier messages."""
     assert answer(offer) == expected
 
 
@@ -136,6 +136,19 @@ def test_other_extensions(offer: bytes) -> None:
     assert answer(offer + b", permessage-deflate") is not None
 
 
+@pytest.mark.parametrize("ours", range(9, 16))
+def test_windows_are_shared(ours: int) -> None:
+    """Clients choose between two windows of ours at most, so that few formats of a broadcast are made for them."""
+    windows = []
+    for theirs in range(9, 16):
+        agreement = negotiate([b"permessage-deflate; server_max_window_bits=%d" % theirs], Deflate(window_bits=ours))
+        assert agreement is not None
+        assert agreement.window_bits <= theirs
+        assert f"server_max_window_bits={agreement.window_bits}" in agreement.extension or theirs == 15
+        windows.append(agreement.window_bits)
+    assert windows == [9 if theirs < ours else ours for theirs in range(9, 16)]
+
+
 def test_several_headers() -> None:
     """Offers in several headers are one list, and the first that can be accepted is taken."""
     agreement = negotiate(
@@ -146,7 +159,8 @@ def test_several_headers() -> None:
         USUAL,
     )
     assert agreement is not None
-    assert agreement.window_bits == 10
+    assert agreement.window_bits == 9
+    assert agreement.extension.endswith("; server_max_window_bits=9")
 
 
 def test_nothing_offered() -> None:

@@ -156,6 +156,21 @@ async def test_small_messages() -> None:
     assert len(client.gets()) < 100
 
 
+async def test_a_plain_broadcast_with_context_takeover() -> None:
+    """A broadcast that went out without compression is in no window: the next message refers to the last one."""
+    client, _ = await connected(Deflate(threshold=20, context_takeover=True))
+    reader, connection = Reader(client), client.connection
+    sizes = []
+    for _ in range(3):
+        before = len(reader.wire)
+        await connection.send('{"temperature": 20.5, "place": "Madrid"}')
+        assert reader.reads() == ['{"temperature": 20.5, "place": "Madrid"}']
+        sizes.append(len(reader.wire) - before)
+        assert connection.offer(connection.wire_format.encode("short"))
+        assert reader.reads() == ["short"]
+    assert max(sizes[1:]) < sizes[0] / 2
+
+
 async def test_messages_of_a_kind_with_context_takeover() -> None:
     """Sends refer to earlier sends; after a broadcast, which the deflater has not seen, they start afresh."""
     client, _ = await connected(TAKEOVER)
@@ -163,8 +178,8 @@ async def test_messages_of_a_kind_with_context_takeover() -> None:
     sizes = []
     for number in range(5):
         if number == 3:
-            connection.offer(connection.wire_format.encode('{"news": "something new"}'))
-            assert reader.reads() == ['{"news": "something new"}']
+            connection.offer(connection.wire_format.encode("something new " * 10))
+            assert reader.reads() == ["something new " * 10]
         before = len(reader.wire)
         await connection.send(f'{{"temperature": 20.{number}, "place": "Madrid"}}')
         assert reader.reads() == [f'{{"temperature": 20.{number}, "place": "Madrid"}}']

@@ -8,7 +8,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.builders import splits, upgrade
 from wsframework import Limits
@@ -31,6 +31,8 @@ OLD = b"GET /old HTTP/1.0\r\n\r\n"
 CLOSE = b"GET /close HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 UPGRADE = upgrade() + b"\x81\x80mask"
 NOISE = b"\x16\x03\x01 this is TLS"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+TWO_LENGTHS = CHUNKED.replace(b"Host: a", b"Host: a\r\nContent-Length: 3")
 NO_UPGRADE = upgrade(sec_websocket_version=b"12")
 
 READ: dict[bytes, tuple[str, str, bytes]] = {
@@ -84,6 +86,14 @@ class FakeSocket(trio.abc.HalfCloseableStream):
         self.closed = True
 
 
+class SlowSocket(FakeSocket):
+    """Sends 500 pieces a second."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.sleep(0.002)
+        return await super().receive_some(max_bytes)
+
+
 @attrs.define
 class Outcome:
     """What became of a connection.
@@ -106,11 +116,10 @@ async def serve(socket: FakeSocket) -> Outcome:
     assert arrival is not None
     assert arrival.handshake is None
     requests: list[tuple[str, str, bytes]] = []
-    with trio.CancelScope() as scope:
-        one_by_one = RequestStream(stream, arrival.data, LIMITS, scope.cancel)
-        await hypercorn(one_by_one, requests)
-    returned = one_by_one.returned
-    return Outcome(requests, socket.sent, None if returned is None else returned + b"".join(socket.pieces))
+    returned: list[bytes] = []
+    await hypercorn(RequestStream(stream, arrival.data, LIMITS, returned.append), requests)
+    assert len(returned) <= 1
+    return Outcome(requests, socket.sent, returned[0] + b"".join(socket.pieces) if returned else None)
 
 
 async def hypercorn(stream: RequestStream, requests: list[tuple[str, str, bytes]]) -> None:
@@ -195,11 +204,13 @@ PIPELINES = [
     (GET, UPGRADE, GET),
     (POST, NO_UPGRADE),
     (CHUNKED, NOISE),
+    (GET, PREFACE),
+    (GET, TWO_LENGTHS),
 ]
 
 
 def name(pipeline: tuple[bytes, ...]) -> str:
-    names = {UPGRADE: "upgrade", NOISE: "noise", NO_UPGRADE: "no upgrade"}
+    names = {UPGRADE: "upgrade", NOISE: "noise", NO_UPGRADE: "no upgrade", PREFACE: "HTTP2", TWO_LENGTHS: "two lengths"}
     return " ".join(names.get(request) or READ[request][1] for request in pipeline)
 
 
@@ -235,6 +246,15 @@ def test_any_cutting_is_the_same(requests: list[bytes], last: bytes | None, cuts
     check(trio.run(run), *pipeline)
 
 
+@pytest.mark.parametrize("second", [GET, UPGRADE], ids=["get", "upgrade"])
+@pytest.mark.parametrize("between", [b"\r\n", b"\r\n\r\n"], ids=["one", "two"])
+async def test_line_breaks_in_between(between: bytes, second: bytes) -> None:
+    """A client that ends its body with a line break too many is forgiven; it belongs to no request."""
+    data = POST + between + second
+    for cut in range(len(data)):
+        check(await serve(FakeSocket(splits(data, [cut]))), POST, second)
+
+
 async def test_100_continue_is_sent_when_it_is_awaited() -> None:
     """A client that waits for it gets it, and then sends its body."""
     head, body = EXPECT[:-4], EXPECT[-4:]
@@ -246,26 +266,28 @@ async def test_100_continue_is_sent_when_it_is_awaited() -> None:
 @pytest.mark.parametrize("request_", [GET, POST, CHUNKED], ids=["get", "length", "chunked"])
 async def test_the_next_head_waits_for_the_answer(request_: bytes, nursery: trio.Nursery) -> None:
     """What comes while a request is being answered is neither given to hypercorn nor judged before it is answered."""
-    cancelled = trio.Event()
-    stream = RequestStream(DeadlineStream(FakeSocket([UPGRADE]), 10), request_, LIMITS, on_return=cancelled.set)
+    returned: list[bytes] = []
+    stream = RequestStream(DeadlineStream(FakeSocket([UPGRADE]), 10), request_, LIMITS, returned.append)
     assert await stream.receive_some() == request_
+    ended = trio.Event()
 
     async def read_on() -> None:
-        await stream.receive_some()
+        assert await stream.receive_some() == b""
+        ended.set()
 
     nursery.start_soon(read_on)
     await wait_all_tasks_blocked()
-    assert stream.returned is None
-    assert not cancelled.is_set()
+    assert not stream.returned
+    assert not returned
     stream.answered()
-    await cancelled.wait()
-    assert stream.returned == UPGRADE
-    nursery.cancel_scope.cancel()
+    await ended.wait()
+    assert stream.returned
+    assert returned == [UPGRADE]
 
 
 async def test_a_client_that_leaves_while_it_is_answered() -> None:
     """The end is told at once, so that hypercorn can tell the application."""
-    stream = RequestStream(DeadlineStream(FakeSocket([]), 10), GET, LIMITS, on_return=lambda: None)
+    stream = RequestStream(DeadlineStream(FakeSocket([]), 10), GET, LIMITS, on_return=lambda head: None)
     assert await stream.receive_some() == GET
     assert await stream.receive_some() == b""
 
@@ -281,7 +303,7 @@ async def test_a_client_that_leaves_in_between(cut: int) -> None:
 async def test_a_body_that_is_none() -> None:
     """What h11 cannot read as a body is passed on as it is: hypercorn's copy finds the same, and answers."""
     broken = CHUNKED[:70] + b"no size\r\n"
-    stream = RequestStream(DeadlineStream(FakeSocket([]), 10), broken, LIMITS, on_return=lambda: None)
+    stream = RequestStream(DeadlineStream(FakeSocket([]), 10), broken, LIMITS, on_return=lambda head: None)
     assert await stream.receive_some() == broken
 
 
@@ -289,10 +311,112 @@ async def test_a_long_body_is_not_kept() -> None:
     """A body is passed on as it comes, whatever its size; only what is behind it is kept."""
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
     socket = FakeSocket([b"x" * 50_000, b"x" * 50_000 + GET], ends=False)
-    stream = RequestStream(DeadlineStream(socket, 10), head, LIMITS, on_return=lambda: None)
+    stream = RequestStream(DeadlineStream(socket, 10), head, LIMITS, on_return=lambda head: None)
     assert [await stream.receive_some() for _ in range(3)] == [head, b"x" * 50_000, b"x" * 50_000]
     stream.answered()
     assert await stream.receive_some() == GET
+
+
+CHUNKS = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_a_body_in_crumbs() -> None:
+    """Tens of thousands of tiny chunks are refused, in one read or in many, and the answer behind that goes nowhere."""
+    for size in (6_000, 600_000):
+        socket = FakeSocket([b"1\r\nx\r\n" * (size // 6)] * (600_000 // size), ends=False)
+        stream = RequestStream(DeadlineStream(socket, 10), CHUNKS, LIMITS, on_return=lambda head: None)
+        with pytest.raises(trio.BrokenResourceError, match="too small"):
+            while await stream.receive_some():
+                pass
+        assert socket.sent.startswith(b"HTTP/1.1 400 ")
+        assert socket.sent.endswith(b"The body comes in too many chunks that are too small.\n")
+        sent = socket.sent
+        with pytest.raises(trio.BrokenResourceError, match="refused"):
+            await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+        assert socket.sent == sent
+
+
+async def test_a_body_in_crumbs_that_is_being_answered() -> None:
+    """A client that has had a part of an answer gets no other one in the middle of it."""
+    socket = FakeSocket([b"1\r\nx\r\n" * 100_000], ends=False)
+    stream = RequestStream(DeadlineStream(socket, 10), CHUNKS, LIMITS, on_return=lambda head: None)
+    await stream.receive_some()
+    await stream.send_all(b"HTTP/1.1 200 OK\r\n")
+    with pytest.raises(trio.BrokenResourceError):
+        await stream.receive_some()
+    assert socket.sent == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_a_body_in_lines() -> None:
+    """A client that sends a chunk for each line of a long file, as scripts do, is served however fast it is."""
+    lines = b"15\r\nline of a long file 1\r\n" * 50_000 + b"0\r\n\r\n"
+    socket = FakeSocket([lines], ends=False)
+    stream = RequestStream(DeadlineStream(socket, 10), CHUNKS, LIMITS, on_return=lambda head: None)
+    assert [await stream.receive_some() for _ in range(2)] == [CHUNKS, lines]
+
+
+async def test_a_body_in_crumbs_now_and_then(autojump_clock: MockClock) -> None:
+    """So is one that sends a byte every two milliseconds for as long as it likes."""
+    socket = SlowSocket([b"1\r\nx\r\n"] * 20_000)
+    stream = RequestStream(DeadlineStream(socket, 10), CHUNKS, LIMITS, on_return=lambda head: None)
+    while await stream.receive_some():
+        pass
+    assert socket.sent == b""
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 100 \r\n\r\n"], ids=["silence", "continue"])
+async def test_a_body_that_stops_coming(answer: bytes, autojump_clock: MockClock) -> None:
+    """A client that is silent in the middle of its body is told so, and closed."""
+    socket = FakeSocket([b"1234"], ends=False)
+    limits = Limits(body_timeout=5)
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+    stream = RequestStream(DeadlineStream(socket, 10), head, limits, on_return=lambda head: None)
+    assert await stream.receive_some() == head
+    if answer:
+        await stream.send_all(answer)
+    assert await stream.receive_some() == b"1234"
+    with pytest.raises(trio.BrokenResourceError, match="in time"):
+        await stream.receive_some()
+    assert trio.current_time() == 5
+    assert socket.sent.startswith(answer + b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_comes_slowly(autojump_clock: MockClock) -> None:
+    """It may take as long as it likes, and so may the answer to one that has come whole."""
+
+    class Slow(FakeSocket):
+        async def receive_some(self, max_bytes: int | None = None) -> bytes:
+            await trio.sleep(4)
+            return await super().receive_some(max_bytes)
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+    socket = Slow([b"1", b"2", b"3", b"4", b"5"], ends=False)
+    stream = RequestStream(DeadlineStream(socket, 10), head, Limits(body_timeout=5), on_return=lambda head: None)
+    assert [await stream.receive_some() for _ in range(6)] == [head, b"1", b"2", b"3", b"4", b"5"]
+    with trio.move_on_after(1000) as scope:
+        await stream.receive_some()
+    assert scope.cancelled_caught
+    assert socket.sent == b""
+
+
+async def test_others_have_their_turn(nursery: trio.Nursery) -> None:
+    """While the chunks of one read are looked at, other tasks run."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    stream = RequestStream(
+        DeadlineStream(FakeSocket([b"1\r\nx\r\n" * 9000]), 10), CHUNKS, LIMITS, on_return=lambda head: None
+    )
+    await stream.receive_some()
+    nursery.start_soon(other)
+    await stream.receive_some()
+    nursery.cancel_scope.cancel()
+    assert turns > 20
 
 
 async def test_a_long_head_goes_back() -> None:
@@ -303,16 +427,17 @@ async def test_a_long_head_goes_back() -> None:
 
 
 async def test_what_goes_back_is_not_closed() -> None:
-    """hypercorn closes what it serves when it is cancelled; a connection that has gone back stays open."""
+    """hypercorn is told that it has ended, and may say and end and close what it likes: the connection stays open."""
     socket = FakeSocket([UPGRADE])
-    with trio.CancelScope() as scope:
-        stream = RequestStream(DeadlineStream(socket, 10), GET, LIMITS, scope.cancel)
-        await stream.receive_some()
-        stream.answered()
-        await stream.receive_some()
-    assert stream.returned == UPGRADE
+    stream = RequestStream(DeadlineStream(socket, 10), GET, LIMITS, on_return=lambda head: None)
+    await stream.receive_some()
+    stream.answered()
+    assert [await stream.receive_some() for _ in range(2)] == [b"", b""]
+    with pytest.raises(trio.ClosedResourceError):
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     await stream.send_eof()
     await stream.aclose()
+    assert socket.sent == b""
     assert not socket.eof
     assert not socket.closed
 
@@ -320,7 +445,7 @@ async def test_what_goes_back_is_not_closed() -> None:
 async def test_close() -> None:
     """Any other connection is ended and closed, and whoever reads is told."""
     socket = FakeSocket([GET])
-    stream = RequestStream(DeadlineStream(socket, 10), GET, LIMITS, on_return=lambda: None)
+    stream = RequestStream(DeadlineStream(socket, 10), GET, LIMITS, on_return=lambda head: None)
     await stream.receive_some()
     async with trio.open_nursery() as nursery:
 

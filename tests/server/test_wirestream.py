@@ -232,6 +232,23 @@ async def test_end_of_sending(stream: WireStream, wire: FakeWire) -> None:
     assert await stream.receive_some() == b"still"
 
 
+async def test_the_other_side_goes_while_the_last_of_it_leaves(
+    stream: WireStream, wire: FakeWire, nursery: trio.Nursery
+) -> None:
+    """A wire that has taken all, but is behind, is asked whether that can still leave."""
+    wire.behind = True
+
+    async def reset() -> None:
+        await wait_all_tasks_blocked()
+        wire.broken = True
+        stream.writable()
+
+    nursery.start_soon(reset)
+    with pytest.raises(trio.BrokenResourceError):
+        await stream.send_all(b"all of it")
+    assert wire.sent == b"all of it"
+
+
 # Giving the wire away
 
 

@@ -12,6 +12,7 @@ import trio
 
 from ..server.listeners import Listener, open_listeners
 from .crew import Crew
+from .output import say
 from .reload import Reloader
 from .settings import Settings
 from .signals import obey_signals
@@ -66,7 +67,7 @@ def _announcer(settings: Settings, listeners: Sequence[Listener]) -> Callable[[]
     urls = ", ".join(listener.url for listener in listeners)
     count = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
     how = "and reloads" if settings.reload else f"with {count}"
-    return lambda: click.echo(f"wsframework serves {settings.target} on {urls} {how} (Ctrl+C to stop)")
+    return lambda: say(f"wsframework serves {settings.target} on {urls} {how} (Ctrl+C to stop)")
 
 
 def _hears_of_hangups() -> bool:

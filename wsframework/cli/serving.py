@@ -16,6 +16,7 @@ from ..close import CloseCode
 from ..server import Server
 from .lifeline import STOP, Lifeline, Post
 from .load import load_app
+from .output import say
 from .settings import Settings
 from .signals import CODES, obey_signals
 from .startup import raise_file_limit, startup_errors
@@ -89,7 +90,7 @@ async def _serve_alone(app: Any, settings: Settings) -> int:
     async with trio.open_nursery() as nursery:
         await nursery.start(obey_signals, service.stop, service.force)
         await service.run(
-            lambda urls: click.echo(f"wsframework serves {settings.target} on {', '.join(urls)} (Ctrl+C to stop)")
+            lambda urls: say(f"wsframework serves {settings.target} on {', '.join(urls)} (Ctrl+C to stop)")
         )
         nursery.cancel_scope.cancel()
     return service.exit_code

@@ -15,7 +15,7 @@ import attrs
 import click
 from hypercorn.config import Config
 
-from ..forwarded import TRUSTED, ForwardedHeaders
+from ..forwarded import TRUSTED, ForwardedHeaders, Kind
 from ..limits import Limits
 from ..server.watchdog import PATIENCE
 from .limit import Limit, parse_limits
@@ -50,8 +50,12 @@ class Settings:
         help="Where to listen: host:port (port 0 takes a free one), unix:path or fd://number. May be given several "
         "times.",
     )
-    host: str | None = option("--host", metavar="ADDRESS", help="The address to listen on, 127.0.0.1 by default. --bind takes both in one.")
-    port: int | None = option("--port", type=click.IntRange(0, 65535), metavar="NUMBER", help="The port to listen on, 8000 by default.")
+    host: str | None = option(
+        "--host", metavar="ADDRESS", help="The address to listen on, 127.0.0.1 by default. --bind takes both in one."
+    )
+    port: int | None = option(
+        "--port", type=click.IntRange(0, 65535), metavar="NUMBER", help="The port to listen on, 8000 by default."
+    )
     certfile: str | None = option(
         "--certfile",
         type=click.Path(exists=True, dir_okay=False),
@@ -94,11 +98,16 @@ class Settings:
     proxy_headers: bool = option(
         "--proxy-headers",
         is_flag=True,
-        help="Believe a proxy in front about the client's address, the scheme and the host: X-Forwarded-For, "
-        "X-Forwarded-Proto and X-Forwarded-Host.",
+        help="Believe a proxy in front about the client's address and the scheme: X-Forwarded-For and "
+        "X-Forwarded-Proto.",
     )
     forwarded_header: bool = option(
         "--forwarded-header", is_flag=True, help="With --proxy-headers, believe Forwarded (RFC 7239) instead of them."
+    )
+    forwarded_host: bool = option(
+        "--forwarded-host",
+        is_flag=True,
+        help="With --proxy-headers, believe X-Forwarded-Host too. The proxy must set it, or clients choose the host.",
     )
     forwarded_allow_ips: str | None = option(
         "--forwarded-allow-ips",
@@ -168,10 +177,15 @@ class Settings:
             raise click.UsageError(
                 "--reload and --workers do not go together: --reload is for development, with one process that serves"
             )
-        if (self.forwarded_header or self.forwarded_allow_ips is not None) and not self.proxy_headers:
+        more = self.forwarded_header or self.forwarded_host or self.forwarded_allow_ips is not None
+        if more and not self.proxy_headers:
             raise click.UsageError(
-                "--forwarded-header and --forwarded-allow-ips say what --proxy-headers believes, and whom; "
-                "add --proxy-headers"
+                "--forwarded-header, --forwarded-host and --forwarded-allow-ips say what --proxy-headers believes, "
+                "and whom; add --proxy-headers"
+            )
+        if self.forwarded_header and self.forwarded_host:
+            raise click.UsageError(
+                "--forwarded-host is for X-Forwarded-Host, and --forwarded-header ignores it: leave one of them out"
             )
         self.behind_proxy(None)  # what is wrong about it is said now, and not when a worker starts
         if (self.reload_dirs or self.reload_includes) and not self.reload:
@@ -206,7 +220,8 @@ class Settings:
             return app
         trusted = TRUSTED if self.forwarded_allow_ips is None else self.forwarded_allow_ips
         try:
-            return ForwardedHeaders(app, trusted, "forwarded" if self.forwarded_header else "x-forwarded")
+            kind: Kind = "forwarded" if self.forwarded_header else "x-forwarded"
+            return ForwardedHeaders(app, trusted, kind, host=self.forwarded_host)
         except ValueError as error:
             raise click.UsageError(f"--forwarded-allow-ips: {error}") from error
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-import click
 import trio
 
 from ..close import CloseCode
+from .output import say
 
 # SIGTERM is how a service manager stops a service, nearly always to start the next version of it: clients may come
 # back. Ctrl+C is a person, who is done.
@@ -30,13 +30,13 @@ async def obey_signals(
     with trio.open_signal_receiver(*CODES) as signals:
         task_status.started()
         number = await anext(signals)
-        click.echo("stopping")
+        say("stopping")
         stop(CODES[number])
         again = trio.current_time() + _ONE_WISH
         await anext(signals)
         while trio.current_time() < again:
             await anext(signals)
-        click.echo("stopping at once")
+        say("stopping at once")
         force()
     for each in CODES:
         signal.signal(each, signal.SIG_DFL)

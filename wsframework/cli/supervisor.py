@@ -121,6 +121,9 @@ class Supervisor:
         async with self._crew.worker() as worker:
             is_first = place.worker is None
             place.worker = worker
+            if place.retired and not self._crew.stopping:  # while it was being started
+                await self._crew.put_down(worker)
+                return await worker.wait()
             place.serves = await worker.wait_ready()
             if is_first:
                 if not place.serves and not self._crew.stopping:

@@ -30,7 +30,7 @@ from websockets.headers import parse_extension
 from ..close import CloseCode
 from ..compression import Deflate
 from ..errors import ProtocolError
-from .frames import COMPRESSED_BINARY, COMPRESSED_TEXT, FrameFormat, encode_first, encode_message
+from .frames import COMPRESSED, COMPRESSED_BINARY, COMPRESSED_TEXT, FrameFormat, encode_first, encode_message
 
 NAME = "permessage-deflate"
 
@@ -45,7 +45,7 @@ _PIECE = 64 * 1024
 
 # zlib reads windows of 8 bits but writes 9 instead, and peers that use it do too: offers with 8 are declined.
 _WINDOW_BITS = {str(bits): bits for bits in range(9, 16)}
-_LARGEST_WINDOW = 15
+_SMALLEST_WINDOW, _LARGEST_WINDOW = 9, 15
 
 
 # What is agreed on
@@ -105,7 +105,10 @@ def _accept(parameters: Sequence[tuple[str, str | None]], deflate: Deflate) -> A
             case "client_no_context_takeover" if value is None:
                 client_takeover = False
             case "server_max_window_bits" if value in _WINDOW_BITS:
-                window_bits = min(window_bits, _WINDOW_BITS[value])
+                # Ours or the smallest, and nothing between: clients choose, and each size would be one more format in
+                # which every broadcast is compressed.
+                if _WINDOW_BITS[value] < window_bits:
+                    window_bits = _SMALLEST_WINDOW
             case "client_max_window_bits" if value is None or value in _WINDOW_BITS:
                 most = _LARGEST_WINDOW if value is None else _WINDOW_BITS[value]
                 client_window_bits = min(deflate.window_bits, most)
@@ -177,6 +180,11 @@ class Deflater:
         if self._zlib is None:
             self._zlib = self._format.start()
         return _frame(message, deflate_message(self._zlib, payload))
+
+    def pass_by(self, encoded: bytes, messages: int) -> None:
+        """Take note of messages that go out without this deflater. One that is not compressed changes nothing."""
+        if messages > 1 or encoded[0] & COMPRESSED:  # of several, any may be
+            self.restart()
 
     def restart(self) -> None:
         """Refer to nothing before: something went out that this deflater has not seen."""

@@ -1,7 +1,8 @@
 """The request head and its answer, without I/O: bytes to a `Handshake`, a `Handshake` to bytes (RFC 6455 section 4).
 
-The head is parsed by h11, the parser that hypercorn uses too. Two parsers that differ on where a request ends are how
-requests are smuggled, so a connection that is handed on to hypercorn is judged by the same one on both sides.
+The head is parsed by h11, the parser that hypercorn uses too, unless it is one of those that cannot be read in two ways
+(see `head`). Two parsers that differ on where a request ends are how requests are smuggled, so a connection that is
+handed on to hypercorn is judged alike on both sides.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _LONE_LINE_BREAK = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _FOLD = re.compile(rb"\r\n[ \t]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tab, CR and LF
+_VERSIONS = (b"1.1", b"1.0")
+_BODY = frozenset((b"content-length", b"transfer-encoding"))
 _USUAL_CONNECTION = ([b"upgrade"], [b"keep-alive, upgrade"])
 _USUAL_UPGRADE = [b"websocket"]
 HeaderField = tuple[bytes, bytes]
@@ -114,7 +117,12 @@ def parse_request(head: bytes, limits: Limits) -> Request:
     if not isinstance(event, h11.Request):
         raise RequestError(400, "The request cannot be read.")
     _check_number(len(event.headers), limits)
+    if event.http_version not in _VERSIONS:  # h11 takes any two digits, and for some of them wants no Host
+        raise RequestError(505, "This server speaks HTTP/1.1.")
     headers = [(name.lower(), value) for name, value in event.headers.raw_items()]
+    if _BODY <= {name for name, _ in headers}:
+        # Whoever believes the other one of them sees another request in the body (RFC 9112 section 6.3).
+        raise RequestError(400, "A request has Content-Length or Transfer-Encoding, not both.")
     return Request(event.method.decode("ascii"), event.target, event.http_version.decode("ascii"), headers)
 
 

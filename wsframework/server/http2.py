@@ -24,6 +24,7 @@ from .http2protocol import HTTP2Protocol
 from .http2stream import ServeWebSocket, WebSocketStream
 from .http2tasks import Tasks
 from .scope import Peers
+from .streams import cut_when_cancelled
 
 # How long clients have to answer our close frames when the server is cancelled.
 _GOODBYE = 1.0
@@ -88,7 +89,7 @@ class HTTP2Connection(TCPServer):
         """Read and write for all streams, until the client or we have ended the connection."""
         try:
             with self._wires:
-                async with trio.open_nursery() as wires:
+                async with cut_when_cancelled(self.stream), trio.open_nursery() as wires:
                     self._tasks.carry_in(wires)
                     self._task_group = self._tasks
                     await self._http2.initiate()

@@ -15,6 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -33,8 +34,8 @@ from .arrival import Arrival, read_arrival
 from .connection import Connection
 from .containment import log_failure
 from .door import Arriving, Refusal
-from .handshake import Handshake, encode_refusal
-from .http import HTTPSide
+from .handshake import Handshake, Headers, encode_refusal
+from .http import GoOn, HTTPSide
 from .http2stream import WebSocketStream
 from .reactor import Reactor, SocketWire
 from .scope import Peers, make_scope
@@ -82,6 +83,7 @@ class Reception:
     ) -> None:
         self._app = app
         self._config = config
+        self._names = frozenset(name.encode() for name in config.server_names)
         self._limits = limits
         self._state = state
         self._tls = tls
@@ -97,6 +99,11 @@ class Reception:
         self._tasks = 0
         self._lingering = 0
         self._news = trio.Event()  # a connection or a task has ended
+
+    @property
+    def busy(self) -> bool:
+        """Some handler still runs."""
+        return self._tasks > 0
 
     def statistics(self) -> ServerStatistics:
         """Return the numbers as of now."""
@@ -169,6 +176,7 @@ class Reception:
 
     def _take_in(self, sock: socket.socket, peers: Peers, visit: Visit | None) -> None:
         if visit is None:
+            log_refusal(peers.client, _full())
             self._turn_away(sock, peers.secure)
         elif self._nursery is None:
             sock.close()
@@ -181,8 +189,8 @@ class Reception:
             self._receive_head(TLSWire(wire, self._tls) if peers.secure and self._tls else wire, visit)
 
     def _receive_head(self, wire: StartableWire, visit: Visit, data: bytes = b"") -> None:
-        """Wait for a request head, of which ``data`` has come already."""
-        arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused)
+        """Wait for a request head. If the connection was handed back, ``data`` of it has come already."""
+        arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused, first=not data)
         wire.start(arriving)
         self._upkeep.watch(arriving, trio.current_time() + self._limits.handshake_timeout)
         if data:
@@ -206,7 +214,7 @@ class Reception:
     def _arrived(self, wire: StartableWire, visit: Visit, arrival: Arrival) -> None:
         handshake, nursery = arrival.handshake, self._nursery
         if nursery is None or (handshake is not None and self._draining):
-            self._refused(wire, visit, _stopping())
+            self._refused(wire, visit, _stopping(), handshake)
         elif handshake is None:
             stream = WireStream(wire)  # at once: more may come before the task runs
             self._start(nursery, self._serve_http_on_wire, wire, stream, arrival.data, visit)
@@ -216,9 +224,11 @@ class Reception:
             wire.start(connection)
             self._start(nursery, self._run, connection, scope)
 
-    def _refused(self, wire: StartableWire, visit: Visit, error: RequestError) -> None:
+    def _refused(
+        self, wire: StartableWire, visit: Visit, error: RequestError, handshake: Handshake | None = None
+    ) -> None:
         visit.refused(error.status)
-        log_refusal(visit.peers.client, error)
+        log_refusal(visit.peers.client, error, handshake)
         self._refuse_wire(wire, error, self._limits.close_timeout, visit.leave)
 
     def _refuse_wire(
@@ -257,7 +267,7 @@ class Reception:
             await trio.aclose_forcefully(stream)
             raise
         if secure.selected_alpn_protocol() == "h2":
-            await self._serve_http(secure, b"", visit)
+            await self._serve_http(secure, b"", visit, partial(self._handle_stream, secure, visit, None, SEND_SIZE))
         else:
             await self._handle_stream(secure, visit)
 
@@ -293,7 +303,7 @@ class Reception:
                 return b""
 
         try:
-            arrival = await read_arrival(receive_some, self._limits)
+            arrival = await read_arrival(receive_some, self._limits, first=not data)
             if arrival is not None and arrival.handshake is not None and self._draining:
                 raise _stopping()
         except RequestError as error:
@@ -307,9 +317,8 @@ class Reception:
         if arrival is None:
             await trio.aclose_forcefully(stream)
         elif arrival.handshake is None:
-            returned = await self._serve_http(stream, arrival.data, visit)
-            if returned is not None:
-                await self._handle_stream(stream, visit, report, buffer, returned)
+            go_on = partial(self._handle_stream, stream, visit, report, buffer)
+            await self._serve_http(stream, arrival.data, visit, go_on)
         else:
             wire = StreamWire(stream, buffer)
             scope = self._make_scope(arrival.handshake, visit.peers, report)
@@ -337,23 +346,27 @@ class Reception:
 
     # The application
 
-    async def _serve_http(self, stream: Any, data: bytes, visit: Visit) -> bytes | None:
+    async def _serve_http(self, stream: Any, data: bytes, visit: Visit, go_on: GoOn) -> None:
         visit.handed_over()
         self._tasks += 1
         try:
-            return await self._http.serve(stream, data, visit.peers)
+            await self._http.serve(stream, data, visit.peers, go_on)
         finally:
             self._task_ended()
 
     async def _serve_http_on_wire(self, wire: StartableWire, stream: WireStream, data: bytes, visit: Visit) -> None:
-        returned = None
-        try:
-            returned = await self._serve_http(stream, data, visit)
-        finally:
-            if returned is None:
-                visit.leave()
-        if returned is not None:
+        ours = True
+
+        async def go_on(returned: bytes) -> None:
+            nonlocal ours
+            ours = False
             self._receive_head(wire, visit, returned + stream.release())
+
+        try:
+            await self._serve_http(stream, data, visit, go_on)
+        finally:
+            if ours:
+                visit.leave()
 
     async def _serve_over_http2(self, wire: WebSocketStream, handshake: Handshake, peers: Peers) -> None:
         scope = self._make_scope(handshake, peers)
@@ -401,6 +414,9 @@ class Reception:
 
     async def _run(self, connection: Connection, scope: dict[str, Any]) -> None:
         """Run the application for a connection."""
+        if not self._answers_to(scope["headers"]):
+            connection.refuse(_other_name())
+            return
         self._tasks += 1
         code = CloseCode.GOING_AWAY  # if we are cancelled
         try:
@@ -421,6 +437,10 @@ class Reception:
             connection.finish(code)
             self._task_ended()
 
+    def _answers_to(self, headers: Headers) -> bool:
+        """Say whether a request names us, as hypercorn does for HTTP: the Host is one of ``server_names``, if any."""
+        return not self._names or any(name == b"host" and value in self._names for name, value in headers)
+
     def _task_ended(self) -> None:
         self._tasks -= 1
         self._news.set()
@@ -436,6 +456,10 @@ def _report(error: Exception, scope: dict[str, Any]) -> None:
 # Functions, because an exception that is raised again and again collects the places where it was raised.
 def _full() -> RequestError:
     return RequestError(503, "The server has no room for more connections.", ((b"Retry-After", b"5"),))
+
+
+def _other_name() -> RequestError:
+    return RequestError(404, "This server has another name.")
 
 
 def _stopping() -> RequestError:

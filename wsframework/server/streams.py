@@ -1,4 +1,4 @@
-"""A connection over any trio stream: TLS, the in-memory streams of tests, and sockets where there is no epoll.
+"""A connection over any trio stream: the in-memory streams of tests, and sockets and TLS where there is no epoll.
 
 It has a task that reads and a task that writes, and calls the same synchronous connection code as the reactor.
 """
@@ -6,6 +6,8 @@ It has a task that reads and a task that writes, and calls the same synchronous 
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -137,13 +139,11 @@ class DeadlineStream:
     Args:
         stream: carries the bytes; this owns it.
         write_timeout: seconds in which `SEND_SIZE` bytes, or all, have to leave. Later the stream is closed.
-        receive_size: the most that is read at a time.
     """
 
-    def __init__(self, stream: trio.abc.Stream, write_timeout: float, receive_size: int = RECEIVE_SIZE) -> None:
+    def __init__(self, stream: trio.abc.Stream, write_timeout: float) -> None:
         self._stream = stream
         self._write_timeout = write_timeout
-        self._receive_size = receive_size
 
     async def send_all(self, data: bytes) -> None:
         """Send all of this.
@@ -160,8 +160,7 @@ class DeadlineStream:
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return what has come; nothing when the other side has ended."""
-        size = self._receive_size if max_bytes is None else min(max_bytes, self._receive_size)
-        return bytes(await self._stream.receive_some(size))
+        return bytes(await self._stream.receive_some(RECEIVE_SIZE if max_bytes is None else max_bytes))
 
     async def send_eof(self) -> None:
         """End our direction."""
@@ -170,6 +169,37 @@ class DeadlineStream:
     async def aclose(self) -> None:
         """Close the stream."""
         await self._stream.aclose()
+
+
+@asynccontextmanager
+async def cut_when_cancelled(
+    stream: trio.abc.AsyncResource, is_ours: Callable[[], bool] = lambda: True
+) -> AsyncIterator[None]:
+    """Close a stream at once when the block is cancelled, so that who sends on it ends, too.
+
+    hypercorn shields what it sends. A client that reads slowly, but fast enough for the write deadline, would hold the
+    server for as long as a large response takes.
+
+    Args:
+        stream: the stream.
+        is_ours: whether it is still to be closed then.
+    """
+
+    async def cut() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            if not left and is_ours():
+                await trio.aclose_forcefully(stream)
+
+    left = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cut)
+        try:
+            yield
+            left = True
+        finally:
+            nursery.cancel_scope.cancel()
 
 
 async def end_sending(stream: trio.abc.Stream) -> bool:

@@ -8,6 +8,10 @@ Bounds. What one read of the socket brings is decrypted at once and handed on wh
 wire is held. On the way out at most `SEND_SIZE` of what was taken is still in here as records; the connection does not
 get rid of more before the socket has taken these.
 
+Records without data. A client can have new keys computed at every 27 bytes that it sends, and answered (RFC 8446
+section 4.6.3): a read of the socket that is full of these takes 50 ms. The RFC has no limit, and OpenSSL none. No
+client needs more than a few, so one that sends many is cut off, as is one that does not read the answers.
+
 The end. `shut_down` sends a ``close_notify`` and then ends our direction of the TCP connection (RFC 8446 section 6.1).
 A client that ends its own without one is not told from one that sends it: what counts is the close frame, or the
 length of a response, which nobody can cut off unnoticed.
@@ -28,6 +32,16 @@ from .wire import RECEIVE_SIZE, SEND_SIZE, Receiver, StartableWire
 # CPython asks it to.)
 _SLICE = 16 * 1024
 
+# Bytes that may come after the handshake before any of them are data. A record has 16 KiB and a little, so it may be
+# twice as many.
+_WITHOUT_DATA = 2 * _SLICE
+
+# Bytes that OpenSSL itself may answer to one slice: a new key takes 27, an alert 24.
+_ANSWERS = 1024
+
+# Bytes of records that may wait when there is an answer among them: what `send` leaves here at most, and some answers.
+_WAITING = SEND_SIZE + _SLICE
+
 
 class TLSWire:
     """The server's end of a TLS connection. It owns the wire below.
@@ -41,6 +55,8 @@ class TLSWire:
     """
 
     __slots__ = (
+        "_broken",
+        "_ended",
         "_incoming",
         "_outgoing",
         "_ready",
@@ -49,8 +65,10 @@ class TLSWire:
         "_shut",
         "_started",
         "_tls",
+        "_untold",
         "_wanted",
         "_wire",
+        "_without_data",
     )
 
     def __init__(self, wire: StartableWire, context: ssl.SSLContext) -> None:
@@ -63,6 +81,10 @@ class TLSWire:
         self._wanted = False  # the receiver wants to write
         self._shut = False  # we have said that we send no more
         self._started = False
+        self._ended = False  # the receiver was told that no more comes
+        self._untold = False  # but there is another one since
+        self._broken = False  # the wire takes no more
+        self._without_data = 0  # bytes that came since the last data
 
     def start(self, receiver: Receiver) -> None:
         """Receive for this one from now on."""
@@ -70,6 +92,11 @@ class TLSWire:
         if not self._started:
             self._started = True
             self._wire.start(self)
+        elif (
+            self._ended
+        ):  # which the socket may not tell again: so that this one is told, and not in the middle of this
+            self._untold = True
+            self._wire.ask_to_write()
 
     @property
     def behind(self) -> bool:
@@ -87,27 +114,37 @@ class TLSWire:
         if not data:
             self._receiver.received(b"")
             return
+        if self._ended:
+            return  # the socket may have more, until the receiver has closed it
         pieces: list[bytes] = []
         there = self._decrypt(data, pieces)
         if self._outgoing.pending:  # the handshake, an answer to a new key, or an alert
-            there = self._push() and there
+            there = self._push() and len(self._records) <= _WAITING and there
         if pieces:
             self._receiver.received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         if not there:
+            self._ended = True
             self._receiver.received(b"")
 
     def _decrypt(self, data: bytes, pieces: list[bytes]) -> bool:
         """Collect what the records say. False: there will be no more."""
         if len(data) <= _SLICE:
-            self._incoming.write(data)
-            return self._decrypt_slice(pieces)
+            return self._decrypt_slice(data, pieces)
         for at in range(0, len(data), _SLICE):
-            self._incoming.write(memoryview(data)[at : at + _SLICE])
-            if not self._decrypt_slice(pieces):
+            if not self._decrypt_slice(memoryview(data)[at : at + _SLICE], pieces):
                 return False
         return True
 
-    def _decrypt_slice(self, pieces: list[bytes]) -> bool:
+    def _decrypt_slice(self, data: bytes | memoryview, pieces: list[bytes]) -> bool:
+        self._incoming.write(data)
+        if not self._ready:
+            return self._decrypt_records(pieces)
+        before, answers = len(pieces), self._outgoing.pending
+        there = self._decrypt_records(pieces)
+        self._without_data = 0 if len(pieces) > before else self._without_data + len(data)
+        return there and self._without_data <= _WITHOUT_DATA and self._outgoing.pending - answers <= _ANSWERS
+
+    def _decrypt_records(self, pieces: list[bytes]) -> bool:
         try:
             if not self._ready:
                 self._tls.do_handshake()
@@ -124,13 +161,18 @@ class TLSWire:
         return True
 
     def writable(self) -> None:
+        if self._untold:
+            self._untold = False
+            self._receiver.received(b"")
         if not self._push():
+            self._broken = True
             self._receiver.received(b"")
         elif self._records:
             return
         elif self._shut:
             self._wire.shut_down()
-        elif self._wanted:
+            return
+        if self._wanted:  # also when it is broken: who waits for room finds that out by sending
             self._wanted = False
             self._receiver.writable()
 
@@ -145,6 +187,8 @@ class TLSWire:
     def send(self, data: bytes | memoryview) -> int:
         if not self._ready:
             raise OSError(errno.ENOTCONN, "the TLS handshake is not done")
+        if self._broken:
+            raise OSError(errno.EPIPE, "the other side is gone")
         rest = memoryview(data)
         while rest and not self._records:
             rest = rest[self._encrypt(rest[:SEND_SIZE]) :]

@@ -100,7 +100,8 @@ class WireStream(trio.abc.HalfCloseableStream):
 
     def _send(self, data: memoryview) -> int:
         try:
-            return self._wire.send(data) if data else 0
+            # Without data, too, while the wire is behind: it says whether what it took can still leave.
+            return self._wire.send(data) if data or self._wire.behind else 0
         except OSError as error:
             raise trio.BrokenResourceError("the other side is gone") from error
 
