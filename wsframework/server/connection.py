@@ -44,6 +44,7 @@ from .throttle import Debt, Throttle
 from .upkeep import Upkeep
 from .wire import Wire
 
+_WITHOUT_BODY = (204, 304)
 _GATHER = 64  # replies that leave in one write at most
 
 
@@ -67,6 +68,7 @@ class Connection(Sender):
 
     __slots__ = (
         "_bytes_before_inbox",
+        "_chunked",
         "_client_finished",
         "_close_by",
         "_compression",
@@ -108,6 +110,7 @@ class Connection(Sender):
         self._encode: Callable[[Message], bytes] = encode_message
         self.wire_format: WireFormat = PLAIN_FRAMES
         self._responding = False  # a refusal with a body of its own has begun
+        self._chunked = False  # and says itself where its body ends
         self._client_finished = False
         self._hung_up = False
         self._throttle: Throttle | None = None
@@ -325,6 +328,13 @@ class Connection(Sender):
         fields = [(name, value) for name, value in headers if name.lower() not in (b"connection", b"transfer-encoding")]
         for name, value in fields:
             check_header(name, value)
+        # Without a length, the end of a body is the end of the connection, which a client cannot tell from a loss, and
+        # which wsproto and trio-websocket do not take for an end at all. HTTP/2 has ends of its own.
+        version = None if self._handshake is None else self._handshake.request.http_version
+        has_end = status in _WITHOUT_BODY or any(name.lower() == b"content-length" for name, _ in fields)
+        self._chunked = version == "1.1" and not has_end
+        if self._chunked:
+            fields.append((b"Transfer-Encoding", b"chunked"))
         self._responding = True
         self._handshake = None
         self.status = status
@@ -337,9 +347,11 @@ class Connection(Sender):
         if self._mute:
             raise self.disconnect()
         if body:
-            self._write(body)
+            self._write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)
         if not more:
-            self._refused(b"", CloseCode.ABNORMAL_CLOSURE, "the handshake was refused")
+            self._refused(
+                b"0\r\n\r\n" if self._chunked else b"", CloseCode.ABNORMAL_CLOSURE, "the handshake was refused"
+            )
         elif self._outbox is not None:
             await self._wait_until_taken()
 
