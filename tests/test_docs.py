@@ -460,7 +460,7 @@ REFERENCE = {
 
 # Public attributes that are for the package itself.
 INTERNAL = {
-    "WebSocket": {"starter", "transport"},
+    "WebSocket": {"passes_over", "starter", "transport"},
     "WebSocketRoute": {"matches", "handle", "url_path_for"},  # Starlette's
     "Receipt": {"add", "settle"},
 }

@@ -144,6 +144,8 @@ class ASGITransport(Transport):
     ) -> None:
         if self.accepted:
             raise WebSocketStateError("accept was called twice")
+        if self._responding and self.close_code is None:
+            raise WebSocketStateError("accept after start_response: the handshake is being refused")
         headers = list(headers)
         check_accept(self._offered, subprotocol, headers)
         await self._connect()
@@ -185,11 +187,21 @@ class ASGITransport(Transport):
         self._check_gone()
 
     async def start_response(self, status: int, headers: RawHeaders) -> None:
+        if self.accepted or self._responding:
+            raise WebSocketStateError("a handshake is refused once, and before it is accepted")
         await self._connect()
+        if self.close_code is not None:
+            await checkpoint()
+            raise self.disconnect()
         self._responding = True
         await self._pass({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
 
     async def send_body(self, body: bytes, more: bool) -> None:
+        if not self._responding:
+            raise WebSocketStateError("a response body needs a response: send websocket.http.response.start first")
+        if self.close_code is not None:
+            await checkpoint()
+            raise self.disconnect()
         await self._pass({"type": "websocket.http.response.body", "body": body, "more_body": more})
         if not more:
             self._mute = True
@@ -224,9 +236,10 @@ class ASGITransport(Transport):
         if self._responding:
             self.offer([{"type": "websocket.http.response.body", "body": b"", "more_body": False}])
         elif code == CloseCode.INTERNAL_ERROR and not self.accepted and self._can_respond:
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            body = b"Internal Server Error\n"
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
             self.offer([{"type": "websocket.http.response.start", "status": 500, "headers": headers}])
-            self.offer([{"type": "websocket.http.response.body", "body": b"Internal Server Error\n"}])
+            self.offer([{"type": "websocket.http.response.body", "body": body}])
         else:
             self.offer([{"type": "websocket.close", "code": int(code), "reason": reason}])
         self._mute = True

@@ -210,6 +210,11 @@ class Transport(ABC):
     def crowded(self) -> bool:
         """So much waits that no message should be queued before some of it has been taken."""
 
+    @property
+    def over(self) -> bool:
+        """The end has begun, and no message from before it waits to be received."""
+        return self.close_code is not None and not self._inbox
+
     def cut_off(self, code: int, reason: str = "") -> None:
         """End the connection although nobody in the endpoint asked for it. Does nothing after the end."""
         self._close(code, reason, by_us=False)

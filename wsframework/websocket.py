@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.websockets import WebSocketState
 from trio.lowlevel import checkpoint
 
@@ -55,6 +56,7 @@ class WebSocket(HTTPConnection[Any]):
         self.transport: Transport = _find_transport(scope, receive, send)
         self.starter: Starter | None = None
         self.on_accept: Callable[[], Awaitable[None]] | None = None  # awaited when the handshake has been accepted
+        self.accepted_before = False  # by a hook before the endpoint, whose own accept is still to come
         self._disconnect_told = False
 
     # The handshake
@@ -71,8 +73,12 @@ class WebSocket(HTTPConnection[Any]):
         Raises:
             ValueError: the subprotocol was not offered, or a header must not be sent.
             WebSocketDisconnect: the client has left already.
-            WebSocketStateError: it was accepted before.
+            WebSocketStateError: it was accepted before. If a hook before the endpoint has done so, then the endpoint's
+                first call is none too many, as long as it asks for nothing that the hook has not answered.
         """
+        if self.accepted_before and self.passes_over(subprotocol, headers):
+            await checkpoint()
+            return
         await self.transport.accept(subprotocol, headers or (), self.scope.get(COMPRESSION))
         if self.on_accept is not None:
             await self.on_accept()
@@ -87,6 +93,37 @@ class WebSocket(HTTPConnection[Any]):
             ValueError: the code must not be sent, or the reason has more than 123 bytes.
         """
         await self.transport.close(code, reason or "")
+
+    def passes_over(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]] | None) -> bool:
+        """Say whether an ``accept`` is not sent, because a hook before the endpoint has accepted."""
+        if not self.accepted_before:
+            return False
+        if headers or subprotocol not in (None, self.subprotocol):
+            raise WebSocketStateError(
+                "a hook before the endpoint has accepted this connection, so its answer cannot have this subprotocol "
+                "or these headers any more: give them to the hook's accept, or let the hook return without accepting"
+            )
+        self.accepted_before = False
+        return True
+
+    async def send_denial_response(self, response: Response) -> None:
+        """Refuse the handshake with an HTTP response: any of Starlette's, also one that streams.
+
+        Returns when the response was sent; its background task has then run.
+
+        Raises:
+            WebSocketStateError: the connection was accepted or refused before, or the server cannot answer a handshake
+                with a response. There is ``close()`` then, which servers answer with 403.
+            WebSocketDisconnect: the client has left.
+
+        If it is cancelled: the client gets what was sent of the response by then, and no more.
+        """
+        if "websocket.http.response" not in (self.scope.get("extensions") or {}):
+            raise WebSocketStateError(
+                "this server cannot refuse a handshake with a response of one's own (it does not have the ASGI "
+                "extension websocket.http.response): call `await websocket.close()`, which is answered with 403"
+            )
+        await response(self.scope, self.receive, self.send)
 
     # Messages in
 
@@ -179,6 +216,11 @@ class WebSocket(HTTPConnection[Any]):
         Raises:
             WebSocketDisconnect: the connection has ended.
         """
+        if message["type"] == "websocket.accept" and self.passes_over(
+            message.get("subprotocol"), message.get("headers")
+        ):
+            await checkpoint()
+            return
         try:
             await self.transport.asgi_send(message)
         except ClientGone as end:
