@@ -166,6 +166,10 @@ class WebSocket(HTTPConnection[Any]):
         _check_mode(mode)
         return Messages(partial(self.receive_json, mode))
 
+    def __aiter__(self) -> Messages[str | bytes]:
+        """Iterate over messages until the client leaves: a string for text, bytes for binary."""
+        return Messages(self.transport.receive)
+
     async def receive(self) -> MutableMapping[str, Any]:
         """Receive the next raw ASGI event: a connect, a message, or a disconnect.
 
@@ -228,6 +232,21 @@ class WebSocket(HTTPConnection[Any]):
         if message["type"] == "websocket.accept" and self.on_accept is not None:
             await self.on_accept()
 
+    async def ping(self) -> float:
+        """Send a ping, wait for the client's pong, and return the seconds between them.
+
+        Bound it: ``with trio.fail_after(10): await websocket.ping()``. While so many messages wait for the endpoint
+        that the server reads no more, a pong behind them is not seen either.
+
+        Raises:
+            WebSocketDisconnect: the connection has ended, or does before the pong comes.
+            WebSocketStateError: before ``accept``; on other servers, and behind middleware that wraps ``receive`` or
+                ``send``, because ASGI has no pings.
+
+        If it is cancelled: the ping has been sent, and its pong means nothing any more.
+        """
+        return await self.transport.ping()
+
     # Children
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
@@ -266,6 +285,15 @@ class WebSocket(HTTPConnection[Any]):
     def close_reason(self) -> str:
         """The reason beside the close code, often empty."""
         return self.transport.close_reason
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds between the last ping and its pong, whether `ping` sent it or the server's keep-alive.
+
+        None while there was no pong. Always None on other servers, and behind middleware that wraps ``receive`` or
+        ``send``. The server pings clients that have been silent for `Limits.ping_interval`.
+        """
+        return self.transport.latency
 
     @property
     def client_state(self) -> WebSocketState:

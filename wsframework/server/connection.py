@@ -36,9 +36,10 @@ from ..headers import check_header
 from ..limits import Limits
 from ..transport import BURST, Message, RawHeaders, WireFormat
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
-from .frames import PLAIN_FRAMES, Close, FrameReader, Opcode, Ping, encode_close, encode_frame, encode_message
+from .frames import PLAIN_FRAMES, Close, FrameReader, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
 from .handshake import Handshake, encode_accept, encode_head, encode_refusal
 from .keepalive import Silence
+from .pings import Pings
 from .sender import Sender
 from .throttle import Debt, Throttle
 from .upkeep import Upkeep
@@ -79,6 +80,7 @@ class Connection(Sender):
         "_hung_up",
         "_in_debt",
         "_on_gone",
+        "_pings",
         "_reader",
         "_responding",
         "_throttle",
@@ -113,6 +115,7 @@ class Connection(Sender):
         self._chunked = False  # and says itself where its body ends
         self._client_finished = False
         self._hung_up = False
+        self._pings: Pings | None = None  # made for the first that an endpoint sends
         self._throttle: Throttle | None = None
         self._in_debt = False  # and not read from for that reason
         self._close_by = inf
@@ -200,9 +203,20 @@ class Connection(Sender):
                     self._outbox.late_pong = payload
                 elif not self._mute:
                     self._gathered.append(encode_frame(Opcode.PONG, payload))
+            case Pong(payload):
+                self._take_pong(payload)
             case Close(code=code, reason=reason) | ProtocolError(code=code, reason=reason):
                 # Nothing that follows a violation is read any more, so that is the client's last word too.
                 self._client_ends(code, reason)
+
+    def _take_pong(self, payload: bytes) -> None:
+        now = trio.current_time()
+        if not payload:
+            self._keepalive.answered(now)
+        elif self._pings is not None:
+            latency = self._pings.answer(payload, now)
+            if latency is not None:
+                self._keepalive.latency = latency
 
     def _client_ends(self, code: int, reason: str) -> None:
         """The client has said its last. Answer, but not before what it said earlier has been handled."""
@@ -318,6 +332,35 @@ class Connection(Sender):
                 self._upkeep.flush_soon(self)
         if self._outbox is not None:
             await self._wait_until_taken()
+
+    @property
+    def latency(self) -> float | None:
+        return self._keepalive.latency
+
+    async def ping(self) -> float:
+        await checkpoint_if_cancelled()
+        if self.close_code is None and not self.accepted:
+            raise WebSocketStateError("ping before accept: call `await websocket.accept()` first")
+        if self._pings is None:
+            self._pings = Pings()
+        ping = self._pings.send(trio.current_time())
+        try:
+            if self.close_code is None:
+                self.flush()
+                self._write(encode_frame(Opcode.PING, ping.payload))
+                await ping.settled.wait()
+            else:
+                await checkpoint()
+        finally:
+            self._pings.forget(ping)
+        if ping.latency is None:
+            raise self.disconnect()
+        return ping.latency
+
+    def _begin_end(self, code: int, reason: str, *, by_us: bool = False) -> None:
+        super()._begin_end(code, reason, by_us=by_us)
+        if self._pings is not None:
+            self._pings.end()
 
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         await checkpoint_if_cancelled()
