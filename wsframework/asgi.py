@@ -187,12 +187,12 @@ class ASGITransport(Transport):
         self._check_gone()
 
     async def start_response(self, status: int, headers: RawHeaders) -> None:
-        if self.accepted or self._responding:
-            raise WebSocketStateError("a handshake is refused once, and before it is accepted")
         await self._connect()
-        if self.close_code is not None:
+        if self.close_code is not None and not self.accepted:
             await checkpoint()
             raise self.disconnect()
+        if self.accepted or self._responding:
+            raise WebSocketStateError("a handshake is refused once, and before it is accepted")
         self._responding = True
         await self._pass({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
 
@@ -273,7 +273,8 @@ class ASGITransport(Transport):
         # nor sends it twice. The deadline works on servers whose send can be cancelled; hypercorn's cannot.
         with trio.move_on_after(max(0, seconds), shield=True) as scope:
             await self._connect()
-            await self._pass(self._outbox[0])
+            if self._outbox:  # not emptied, because the client had left before anything could be sent
+                await self._pass(self._outbox[0])
         if scope.cancelled_caught:
             self._lose(CloseCode.ABNORMAL_CLOSURE, f"the client took too little in {_WRITE_TIMEOUT:g} s")
         if self._outbox:  # emptied when the client is gone

@@ -355,8 +355,8 @@ class Transport(ABC):
     async def asgi_receive(self) -> dict[str, Any]:
         """ASGI's ``receive``: the connect event, the messages, and from then on the disconnect event."""
         if not self._connect_told:
+            await checkpoint()  # first: who is cancelled here has not been told
             self._connect_told = True
-            await checkpoint()
             return {"type": "websocket.connect"}
         try:
             while not self.accepted and self.close_code is None:

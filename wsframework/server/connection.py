@@ -364,10 +364,11 @@ class Connection(Sender):
 
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         await checkpoint_if_cancelled()
+        if self._mute and not self.accepted:
+            await checkpoint()
+            raise self.disconnect()
         if self.accepted or self._responding:
             raise WebSocketStateError("a handshake is refused once, and before it is accepted")
-        if self._mute:
-            raise self.disconnect()
         fields = [(name, value) for name, value in headers if name.lower() not in (b"connection", b"transfer-encoding")]
         for name, value in fields:
             check_header(name, value)
