@@ -1,4 +1,4 @@
-"""What each call does in each state: the table of the reference, cell by cell, on our connection and behind middleware."""
+"""What each call does in each state: the table of the reference, cell by cell, on our server and behind middleware."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CELLS = read_table()
 
 
 async def wait_until_closed(websocket: WebSocket) -> None:
-    while websocket.close_code is None:
+    while websocket.close_code is None:  # noqa: ASYNC110 - nobody receives who would be told
         await trio.sleep(0.01)
 
 
