@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"transport"},
     {"encoding"},
     {"errors", "health", "forwarded"},
-    {"access_log", "close", "compression", "headers", "limits", "origin", "_version"},
+    {"access_log", "close", "compression", "groups", "headers", "limits", "origin", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.

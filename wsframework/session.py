@@ -22,7 +22,7 @@ import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import trio
 from starlette.exceptions import HTTPException, WebSocketException
@@ -31,14 +31,13 @@ from starlette.responses import PlainTextResponse, Response
 from .asgi import ASGITransport
 from .close import MAX_REASON_BYTES, CloseCode, check_close, describe
 from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
+from .groups import alone, first, unwrap
 from .handlers import EXPECTED, debugging, find_handler
 from .origin import CHECKED, SAME_ORIGIN
 from .refusal import refuse_origin
 from .websocket import WebSocket
 
 logger: logging.Logger = logging.getLogger("wsframework.endpoint")
-
-E = TypeVar("E", bound=BaseException)
 
 
 class Session:
@@ -181,18 +180,18 @@ class Session:
         except* WebSocketDisconnect:
             pass
         except* (ClientError, WebSocketException, HTTPException) as group:
-            await self._settle(_first(group))
+            await self._settle(first(group))
         except* Exception as group:
-            await self._settle(_unwrap(group))
+            await self._settle(unwrap(group))
 
     async def _settle(self, error: Exception) -> None:
         """Do about an error what the application says, or else what is usual."""
-        error = _alone(error)
+        whole, error = error, alone(error)
         if self._handled is not None and any(error is known for known in self._handled):
             return  # it has passed here before, on its way out of the dependencies
         handler = find_handler(self.websocket.scope, error)
         if handler is None:
-            await self._do_the_usual(error)
+            await self._do_the_usual(whole)
             return
         self._handled = [*(self._handled or ()), error]
         if handler.unexpected:
@@ -386,21 +385,3 @@ class Session:
 
 async def _raise(error: BaseException) -> None:
     raise error
-
-
-def _first(group: BaseExceptionGroup[E]) -> E:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _alone(error: Exception) -> Exception:
-    """Take an error out of the groups that a hook's own nurseries have made, if it is the only one in them."""
-    alone = error
-    while isinstance(alone, ExceptionGroup) and len(alone.exceptions) == 1:
-        alone = alone.exceptions[0]
-    return error if isinstance(alone, ExceptionGroup) else alone
-
-
-def _unwrap(group: ExceptionGroup[Exception]) -> Exception:
-    """Take a single error out of the group that ``except*`` made for it; leave a group of the program's as it is."""
-    return group if group.message else group.exceptions[0]
