@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import WebSocketRoute as StarletteRoute
 from trio.testing import MockClock
 
+from tests.asgi.server import ASGIServer
 from wsframework import (
     App,
     HTTPException,
@@ -384,6 +385,58 @@ async def test_a_long_text_in_debug_mode(autojump_clock: MockClock) -> None:
     code, reason = await goodbye(app)
     assert code == 1011
     assert 121 <= len(reason.encode()) <= 123
+
+
+async def test_a_handler_for_a_client_that_has_left(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is called, and what it sends raises WebSocketDisconnect, which is no error."""
+    app, calls = App(), []
+
+    @app.websocket("/")
+    class Endpoint(WebSocketEndpoint):
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            raise OutOfTeaError
+
+    @app.exception_handler(OutOfTeaError)
+    async def say_so(websocket: WebSocket, exc: OutOfTeaError) -> None:
+        calls.append(websocket.close_code)
+        await websocket.send_text("no tea")
+
+    async with connect(app) as client:
+        await client.close(4000)
+    assert calls == [4000]
+    assert errors_in(caplog) == []
+
+
+async def test_an_error_in_debug_mode_for_a_client_that_has_left(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is nobody to show it to; it is logged."""
+    app = App(debug=True)
+
+    @app.websocket("/")
+    class Endpoint(WebSocketEndpoint):
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            raise OutOfTeaError
+
+    async with connect(app, raise_app_errors=False) as client:
+        await client.close(4000)
+    assert len(errors_in(caplog)) == 1
+
+
+async def test_a_response_on_a_server_that_cannot_send_it(caplog: pytest.LogCaptureFixture) -> None:
+    """The handshake is refused with 403 there, which is what closing means before accept."""
+    app = app_that_raises(OutOfTeaError(SECRET), accept=False)
+
+    @app.exception_handler(OutOfTeaError)
+    async def say_so(websocket: WebSocket, exc: OutOfTeaError) -> Response:
+        return PlainTextResponse("no tea", 418)
+
+    server = ASGIServer()
+    await app(server.scope, server.receive, server.send)
+    assert [(event["type"], event["code"]) for event in server.sent] == [("websocket.close", 1008)]
+    assert errors_in(caplog) == []
 
 
 # HTTP

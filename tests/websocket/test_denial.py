@@ -164,3 +164,22 @@ async def test_the_client_has_left(autojump_clock: MockClock) -> None:
     with pytest.raises(WebSocketDisconnect):
         await websocket.send_denial_response(JSONResponse({}, 401))
         await websocket.send_denial_response(JSONResponse({}, 401))
+
+
+async def test_the_order_of_raw_events_on_another_server() -> None:
+    """A body needs a head, and a handshake that is being refused is neither accepted nor refused again."""
+    server = ASGIServer(can_respond=True)
+    websocket = WebSocket(server.scope, server.receive, server.send)
+    start = {"type": "websocket.http.response.start", "status": 401, "headers": []}
+    body = {"type": "websocket.http.response.body", "body": b"no"}
+    with pytest.raises(WebSocketStateError, match=r"send websocket\.http\.response\.start first"):
+        await websocket.send(body)
+    await websocket.send(start)
+    with pytest.raises(WebSocketStateError, match="is being refused"):
+        await websocket.accept()
+    with pytest.raises(WebSocketStateError, match="refused once"):
+        await websocket.send(start)
+    await websocket.send(body)
+    with pytest.raises(WebSocketDisconnect):
+        await websocket.send(body)
+    assert [event["type"] for event in server.sent] == [start["type"], body["type"]]
