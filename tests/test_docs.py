@@ -325,6 +325,25 @@ def test_database() -> None:
     assert run("examples/items/database.py") == read("examples", "items", "database.txt")
 
 
+@shows("fastapi/app.py")
+async def test_fastapi() -> None:
+    """What is posted to FastAPI reaches the WebSockets that are mounted in it; the class among its routes answers."""
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            [url] = await nursery.start(serve, load("fastapi/app.py").api, config)
+            async with trio_websocket.open_websocket_url(f"{url.replace('http', 'ws')}/live/news") as reader:
+                async with httpx.AsyncClient(base_url=url) as client:
+                    answer = await client.post("/headlines", json={"text": "tea is ready"})
+                assert answer.json() == {"delivered": 1}
+                assert await reader.get_message() == "tea is ready"
+            async with trio_websocket.open_websocket_url(f"{url.replace('http', 'ws')}/live/echo") as other:
+                await other.send_message("hello")
+                assert await other.get_message() == "hello"
+            nursery.cancel_scope.cancel()
+
+
 @shows("authentication/app.py")
 async def test_authentication(autojump_clock: MockClock) -> None:
     """Every way in works for those who have what it takes, and answers 401 to those who have not."""
@@ -460,7 +479,7 @@ REFERENCE = {
 
 # Public attributes that are for the package itself.
 INTERNAL = {
-    "WebSocket": {"starter", "transport"},
+    "WebSocket": {"passes_over", "starter", "transport"},
     "WebSocketRoute": {"matches", "handle", "url_path_for"},  # Starlette's
     "Receipt": {"add", "settle"},
 }

@@ -16,16 +16,18 @@ FLOORS: list[set[str]] = [
     {"app"},
     {"routing"},
     {"endpoint"},
+    {"hooks"},
     {"dependencies", "security"},
     {"hub"},
     {"session"},
-    {"refusal"},
+    {"handlers"},
+    {"refusal", "responses"},
     {"websocket"},
     {"asgi"},
     {"transport"},
     {"encoding"},
     {"errors", "health", "forwarded"},
-    {"access_log", "close", "compression", "headers", "limits", "origin", "_version"},
+    {"access_log", "close", "compression", "groups", "headers", "limits", "origin", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.

@@ -144,6 +144,8 @@ class ASGITransport(Transport):
     ) -> None:
         if self.accepted:
             raise WebSocketStateError("accept was called twice")
+        if self._responding and self.close_code is None:
+            raise WebSocketStateError("accept after start_response: the handshake is being refused")
         headers = list(headers)
         check_accept(self._offered, subprotocol, headers)
         await self._connect()
@@ -186,10 +188,20 @@ class ASGITransport(Transport):
 
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         await self._connect()
+        if self.close_code is not None and not self.accepted:
+            await checkpoint()
+            raise self.disconnect()
+        if self.accepted or self._responding:
+            raise WebSocketStateError("a handshake is refused once, and before it is accepted")
         self._responding = True
         await self._pass({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
 
     async def send_body(self, body: bytes, more: bool) -> None:
+        if not self._responding:
+            raise WebSocketStateError("a response body needs a response: send websocket.http.response.start first")
+        if self.close_code is not None:
+            await checkpoint()
+            raise self.disconnect()
         await self._pass({"type": "websocket.http.response.body", "body": body, "more_body": more})
         if not more:
             self._mute = True
@@ -224,9 +236,10 @@ class ASGITransport(Transport):
         if self._responding:
             self.offer([{"type": "websocket.http.response.body", "body": b"", "more_body": False}])
         elif code == CloseCode.INTERNAL_ERROR and not self.accepted and self._can_respond:
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            body = b"Internal Server Error\n"
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
             self.offer([{"type": "websocket.http.response.start", "status": 500, "headers": headers}])
-            self.offer([{"type": "websocket.http.response.body", "body": b"Internal Server Error\n"}])
+            self.offer([{"type": "websocket.http.response.body", "body": body}])
         else:
             self.offer([{"type": "websocket.close", "code": int(code), "reason": reason}])
         self._mute = True
@@ -260,7 +273,8 @@ class ASGITransport(Transport):
         # nor sends it twice. The deadline works on servers whose send can be cancelled; hypercorn's cannot.
         with trio.move_on_after(max(0, seconds), shield=True) as scope:
             await self._connect()
-            await self._pass(self._outbox[0])
+            if self._outbox:  # not emptied, because the client had left before anything could be sent
+                await self._pass(self._outbox[0])
         if scope.cancelled_caught:
             self._lose(CloseCode.ABNORMAL_CLOSURE, f"the client took too little in {_WRITE_TIMEOUT:g} s")
         if self._outbox:  # emptied when the client is gone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ import trio
 from .dependencies import HUB, Call, Resolver, Scope, plan_hook
 from .encoding import Message, make_decoder
 from .errors import WebSocketDisconnect, WebSocketStateError
+from .hooks import Hook, run_hooks, take_hooks
 from .hub import Hub
 from .session import Session
 from .websocket import Receive, Send, WebSocket
@@ -46,6 +47,7 @@ class WebSocketEndpoint:
     disconnect_timeout: ClassVar[float] = 5.0
 
     _decode: ClassVar[staticmethod[[Message], Any]] = staticmethod(make_decoder(None))
+    _takes_hooks: ClassVar[bool] = True
     _plans: ClassVar[dict[str, Call]] = {}  # of the hooks that have parameters besides the usual ones
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -73,8 +75,9 @@ class WebSocketEndpoint:
 
     async def dispatch(self) -> None:
         """Run the connection from its handshake to its end."""
-        if self._plans:
-            await self._session.run(self._serve_with_dependencies, _no_farewell)
+        hooks = take_hooks(self.scope)
+        if self._plans or hooks:
+            await self._session.run(partial(self._serve_with_dependencies, hooks), _no_farewell)
         else:
             await self._session.run(self._serve, self._say_goodbye)
 
@@ -110,9 +113,11 @@ class WebSocketEndpoint:
 
     # What calls them
 
-    async def _serve_with_dependencies(self) -> None:
+    async def _serve_with_dependencies(self, hooks: Sequence[Hook]) -> None:
         resolver = Resolver(self.websocket, type(self).__name__)
         async with resolver.running():
+            if not await run_hooks(hooks, self.websocket, resolver):
+                return
             connect, receive = self._plans.get("on_connect"), self._plans.get("on_receive")
             arguments = {} if connect is None else await resolver.fill(connect)
             hook = None if receive is None else await resolver.prepare(receive, self.on_receive)

@@ -11,8 +11,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from .compression import COMPRESSION, Compression, check_compression
-from .dependencies import Call, Resolver, plan_function_endpoint
+from .dependencies import Resolver, plan_function_endpoint
 from .endpoint import WebSocketEndpoint
+from .hooks import Hook, run_hooks, take_hooks
 from .origin import CHECKED, OriginPolicy
 from .refusal import refuse_origin
 from .session import Session
@@ -80,6 +81,8 @@ class WebSocketRoute(routing.WebSocketRoute):
 class FunctionEndpoint:
     """An async function as an ASGI application, with a session around it."""
 
+    _takes_hooks = True
+
     def __init__(self, function: WebSocketFunction) -> None:
         self._function = function
         self._name = getattr(function, "__name__", repr(function))
@@ -88,17 +91,20 @@ class FunctionEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
         session = Session(websocket, self._name)
+        hooks = take_hooks(scope)
         main: Callable[..., Awaitable[None]] = partial(self._function, *[websocket][: self._given])
-        if self._plan is not None:
-            main = partial(self._serve_with_dependencies, session, main, self._plan)
+        if self._plan is not None or hooks:
+            main = partial(self._serve_with_dependencies, session, main, hooks)
         await session.run(main, _no_farewell)
 
     async def _serve_with_dependencies(
-        self, session: Session, main: Callable[..., Awaitable[None]], plan: Call
+        self, session: Session, main: Callable[..., Awaitable[None]], hooks: Sequence[Hook]
     ) -> None:
         resolver = Resolver(session.websocket, self._name)
         async with resolver.running():
-            await session.run_within(partial(main, **await resolver.fill(plan)))
+            if await run_hooks(hooks, session.websocket, resolver):
+                arguments = {} if self._plan is None else await resolver.fill(self._plan)
+                await session.run_within(partial(main, **arguments))
 
 
 async def _no_farewell(close_code: int) -> None:

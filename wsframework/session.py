@@ -10,7 +10,7 @@ What holds, for class and function endpoints alike:
   exactly once, also after an error and also when we are cancelled, shielded, and for a bounded time.
 * An error of the program closes this connection with 1011 (before accept: HTTP 500), is logged once, and goes no
   further. A client's error closes it with the code that fits and is no error of ours. ``WebSocketException`` closes
-  with its code, and ``HTTPException`` answers the handshake.
+  with its code, and ``HTTPException`` answers the handshake. A handler of the application's may do otherwise.
 
 How the grace works without a task or a lock: the transport calls us synchronously when the end begins, and all we do
 then is to cancel some scopes and to set the deadline of another.
@@ -20,23 +20,24 @@ from __future__ import annotations
 
 import inspect
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import trio
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.responses import PlainTextResponse, Response
 
 from .asgi import ASGITransport
-from .close import CloseCode, check_close, describe
+from .close import MAX_REASON_BYTES, CloseCode, check_close, describe
 from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
+from .groups import alone, first, unwrap
+from .handlers import EXPECTED, debugging, find_handler
 from .origin import CHECKED, SAME_ORIGIN
 from .refusal import refuse_origin
 from .websocket import WebSocket
 
 logger: logging.Logger = logging.getLogger("wsframework.endpoint")
-
-E = TypeVar("E", bound=BaseException)
 
 # What asyncio says where it does not run: the likeliest mistake of somebody who comes from there.
 _ASYNCIO = frozenset(("no running event loop", "There is no current event loop in thread 'MainThread'."))
@@ -58,6 +59,7 @@ class Session:
         "_failures",
         "_farewell_timeout",
         "_grace",
+        "_handled",
         "_hooks",
         "_nursery",
         "_task",
@@ -79,6 +81,7 @@ class Session:
         self._task: trio.lowlevel.Task | None = None
         self._ended = False
         self._failures: list[Exception] = []
+        self._handled: list[Exception] | None = None  # by a handler of the application's
 
     async def run(self, main: Callable[[], Awaitable[None]], farewell: Callable[[int], Awaitable[None]]) -> None:
         """Run ``main`` until it returns, the client leaves or we are cancelled; then say ``farewell(close_code)``."""
@@ -179,16 +182,74 @@ class Session:
             await function(*args)
         except* WebSocketDisconnect:
             pass
-        except* ClientError as group:
-            error = _first(group)
-            await self._turn_away(error.code, error.reason)
-        except* WebSocketException as group:
-            told = _first(group)
-            await self._turn_away(told.code, told.reason or "")
-        except* HTTPException as group:
-            await self._answer(_first(group))
+        except* (ClientError, WebSocketException, HTTPException) as group:
+            await self._settle(first(group))
         except* Exception as group:
-            self._fail(_unwrap(group))
+            await self._settle(unwrap(group))
+
+    async def _settle(self, error: Exception) -> None:
+        """Do about an error what the application says, or else what is usual."""
+        whole, error = error, alone(error)
+        if self._handled is not None and any(error is known for known in self._handled):
+            return  # it has passed here before, on its way out of the dependencies
+        handler = find_handler(self.websocket.scope, error)
+        if handler is None:
+            await self._do_the_usual(whole)
+            return
+        self._handled = [*(self._handled or ()), error]
+        if handler.unexpected:
+            self._failures.append(error)
+        try:
+            # Cancelled or not, it gets to run, but not to hang.
+            with trio.move_on_after(self._farewell_timeout, shield=True) as scope:
+                await self._answer_with(await handler.call(self.websocket, error), error)
+            if scope.cancelled_caught:
+                logger.warning(
+                    "%s: the handler for %s was cancelled after %g s, it must be quicker",
+                    self._where(),
+                    type(error).__name__,
+                    self._farewell_timeout,
+                )
+        except WebSocketDisconnect:
+            pass
+        except Exception as failure:
+            await self._do_the_usual(failure)
+        if isinstance(error, EXPECTED):
+            await self._do_the_usual(error)  # which does nothing when the handler has closed or refused
+        else:
+            self._give_up()
+
+    async def _answer_with(self, response: Any, error: Exception) -> None:
+        """Send the response that a handler has returned, which can be done before accept only."""
+        if response is None:
+            return
+        if self._transport.accepted or self._transport.close_code is not None:
+            self._fail(error)  # nobody has told the client what the handler had to say
+        elif "websocket.http.response" in (self.websocket.scope.get("extensions") or {}):
+            await self.websocket.send_denial_response(response)
+        else:
+            self._transport.cut_off(CloseCode.POLICY_VIOLATION, "the handshake was refused")
+
+    async def _do_the_usual(self, error: Exception) -> None:
+        match error:
+            case ClientError() | WebSocketException():
+                await self._turn_away(error.code, error.reason or "")
+            case HTTPException():
+                await self._answer(error)
+            case _:
+                if debugging(self.websocket.scope):
+                    await self._show(error)
+                self._fail(error)
+
+    async def _show(self, error: Exception) -> None:
+        """Tell the client what went wrong, as far as it can be told."""
+        if self._transport.close_code is not None:
+            return
+        if self._transport.accepted:
+            told = "".join(traceback.format_exception_only(error)).strip().encode()
+            self._transport.cut_off(CloseCode.INTERNAL_ERROR, told[:MAX_REASON_BYTES].decode(errors="ignore"))
+        else:
+            await self._refuse(PlainTextResponse("".join(traceback.format_exception(error)), 500))
 
     async def _run_main(self, main: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -217,6 +278,8 @@ class Session:
 
     async def _answer(self, error: HTTPException) -> None:
         """Answer the handshake with what the exception says. Later there is no response that could carry it."""
+        if self._handled is not None and self._transport.close_code is not None:
+            return
         if self._transport.accepted or self._transport.close_code is not None:
             self._fail(error)
             return
@@ -249,6 +312,9 @@ class Session:
         if any(error is known for known in self._failures):
             return  # it has passed here before, on its way out of the dependencies
         self._failures.append(error)
+        self._give_up()
+
+    def _give_up(self) -> None:
         self._close(CloseCode.INTERNAL_ERROR)
         if self._hooks is not None:
             self._hooks.cancel()
@@ -327,13 +393,3 @@ class Session:
 
 async def _raise(error: BaseException) -> None:
     raise error
-
-
-def _first(group: BaseExceptionGroup[E]) -> E:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _unwrap(group: ExceptionGroup[Exception]) -> Exception:
-    """Take a single error out of the group that ``except*`` made for it; leave a group of the program's as it is."""
-    return group if group.message else group.exceptions[0]

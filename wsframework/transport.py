@@ -186,6 +186,28 @@ class Transport(ABC):
         self._close(code, reason, by_us=True)
         await checkpoint()
 
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the last ping that was answered to its pong; None without one, or where nobody can tell."""
+        return None
+
+    async def ping(self) -> float:
+        """Send a ping, wait for its pong, and return the seconds between them.
+
+        Raises:
+            WebSocketDisconnect: the connection has ended, or does before the pong comes.
+            WebSocketStateError: before ``accept``; or what carries this connection has no pings.
+
+        If it is cancelled: the ping has been sent, and its pong means nothing any more.
+        """
+        await checkpoint()
+        if self.close_code is not None:
+            raise self.disconnect()
+        raise WebSocketStateError(
+            "ping needs the server of wsframework (`wsframework run`) and no middleware that wraps receive or send: "
+            "ASGI has no event for it. Send a message, and have the client answer it"
+        )
+
     @abstractmethod
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         """Begin an HTTP response that refuses the handshake."""
@@ -209,6 +231,11 @@ class Transport(ABC):
     @abstractmethod
     def crowded(self) -> bool:
         """So much waits that no message should be queued before some of it has been taken."""
+
+    @property
+    def over(self) -> bool:
+        """The end has begun, and no message from before it waits to be received."""
+        return self.close_code is not None and not self._inbox
 
     def cut_off(self, code: int, reason: str = "") -> None:
         """End the connection although nobody in the endpoint asked for it. Does nothing after the end."""
@@ -328,8 +355,8 @@ class Transport(ABC):
     async def asgi_receive(self) -> dict[str, Any]:
         """ASGI's ``receive``: the connect event, the messages, and from then on the disconnect event."""
         if not self._connect_told:
+            await checkpoint()  # first: who is cancelled here has not been told
             self._connect_told = True
-            await checkpoint()
             return {"type": "websocket.connect"}
         try:
             while not self.accepted and self.close_code is None:

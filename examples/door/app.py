@@ -41,7 +41,7 @@ class Secret(WebSocketEndpoint):
             await websocket.accept()
         else:
             answer = PlainTextResponse("Say the password.\n", 401, {"www-authenticate": "Bearer"})
-            await answer(websocket.scope, websocket.receive, websocket.send)
+            await websocket.send_denial_response(answer)
 
 
 @app.websocket("/partner", allowed_origins=["https://partner.example"])
@@ -69,5 +69,4 @@ async def versions(websocket: WebSocket) -> None:
             await websocket.accept(version, headers=[(b"x-served-by", b"door")])
             await websocket.send_text(f"we speak {version}")
             return
-    answer = JSONResponse({"error": "offer the subprotocol v1 or v2"}, 400)
-    await answer(websocket.scope, websocket.receive, websocket.send)
+    await websocket.send_denial_response(JSONResponse({"error": "offer the subprotocol v1 or v2"}, 400))

@@ -40,14 +40,16 @@ from ..headers import check_header
 from ..limits import Limits
 from ..transport import BURST, Message, RawHeaders, WireFormat
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
-from .frames import PLAIN_FRAMES, Close, FrameReader, Opcode, Ping, encode_close, encode_frame, encode_message
+from .frames import PLAIN_FRAMES, Close, FrameReader, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
 from .handshake import Handshake, encode_accept, encode_head, encode_refusal
 from .keepalive import Silence
+from .pings import Pings
 from .sender import Sender
 from .throttle import Debt, Throttle
 from .upkeep import Upkeep
 from .wire import Wire
 
+_WITHOUT_BODY = (204, 304)
 _GATHER = 64  # replies that leave in one write at most
 
 # Seconds for the client to hang up when both sides have said goodbye: what it waits for is only the end of our side,
@@ -77,6 +79,7 @@ class Connection(Sender):
 
     __slots__ = (
         "_before_inbox",
+        "_chunked",
         "_client_finished",
         "_close_by",
         "_compression",
@@ -89,6 +92,7 @@ class Connection(Sender):
         "_in_debt",
         "_leaving",
         "_on_gone",
+        "_pings",
         "_reader",
         "_reading_on",
         "_responding",
@@ -124,10 +128,12 @@ class Connection(Sender):
         self._encode: Callable[[Message], bytes] = encode_message
         self.wire_format: WireFormat = PLAIN_FRAMES
         self._responding = False  # a refusal with a body of its own has begun
+        self._chunked = False  # and says itself where its body ends
         self._client_finished = False
         self._said_goodbye = False  # with a close frame
         self._hung_up = False
         self._leaving = ""  # why the connection is over when what has come is read; empty while it is not
+        self._pings: Pings | None = None  # made for the first that an endpoint sends
         self._throttle: Throttle | None = None
         self._in_debt = False  # and not read from for that reason
         self._close_by = inf
@@ -242,10 +248,21 @@ class Connection(Sender):
                     self._outbox.late_pong = payload
                 elif not self._mute:
                     self._gathered.append(encode_frame(Opcode.PONG, payload))
+            case Pong(payload):
+                self._take_pong(payload)
             case Close(code=code, reason=reason) | ProtocolError(code=code, reason=reason):
                 # Nothing that follows a violation is read any more, so that is the client's last word too.
                 self._said_goodbye = isinstance(event, Close)
                 self._client_ends(code, reason)
+
+    def _take_pong(self, payload: bytes) -> None:
+        now = trio.current_time()
+        if not payload:
+            self._keepalive.answered(now)
+        elif self._pings is not None:
+            latency = self._pings.answer(payload, now)
+            if latency is not None:
+                self._keepalive.latency = latency
 
     def _client_ends(self, code: int, reason: str) -> None:
         """The client has said its last. Answer, but not before what it said earlier has been handled."""
@@ -377,15 +394,52 @@ class Connection(Sender):
         if self._outbox is not None:
             await self._wait_until_taken()
 
+    @property
+    def latency(self) -> float | None:
+        return self._keepalive.latency
+
+    async def ping(self) -> float:
+        await checkpoint_if_cancelled()
+        if self.close_code is None and not self.accepted:
+            raise WebSocketStateError("ping before accept: call `await websocket.accept()` first")
+        if self._pings is None:
+            self._pings = Pings()
+        ping = self._pings.send(trio.current_time())
+        try:
+            if self.close_code is None:
+                self.flush()
+                self._write(encode_frame(Opcode.PING, ping.payload))
+                await ping.settled.wait()
+            else:
+                await checkpoint()
+        finally:
+            self._pings.forget(ping)
+        if ping.latency is None:
+            raise self.disconnect()
+        return ping.latency
+
+    def _begin_end(self, code: int, reason: str, *, by_us: bool = False) -> None:
+        super()._begin_end(code, reason, by_us=by_us)
+        if self._pings is not None:
+            self._pings.end()
+
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         await checkpoint_if_cancelled()
+        if self._mute and not self.accepted:
+            await checkpoint()
+            raise self.disconnect()
         if self.accepted or self._responding:
             raise WebSocketStateError("a handshake is refused once, and before it is accepted")
-        if self._mute:
-            raise self.disconnect()
         fields = [(name, value) for name, value in headers if name.lower() not in (b"connection", b"transfer-encoding")]
         for name, value in fields:
             check_header(name, value)
+        # Without a length, the end of a body is the end of the connection, which a client cannot tell from a loss, and
+        # which wsproto and trio-websocket do not take for an end at all. HTTP/2 has ends of its own.
+        version = None if self._handshake is None else self._handshake.request.http_version
+        has_end = status in _WITHOUT_BODY or any(name.lower() == b"content-length" for name, _ in fields)
+        self._chunked = version == "1.1" and not has_end
+        if self._chunked:
+            fields.append((b"Transfer-Encoding", b"chunked"))
         self._responding = True
         self._handshake = None
         self.status = status
@@ -398,9 +452,11 @@ class Connection(Sender):
         if self._mute:
             raise self.disconnect()
         if body:
-            self._write(body)
+            self._write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)
         if not more:
-            self._refused(b"", CloseCode.ABNORMAL_CLOSURE, "the handshake was refused")
+            self._refused(
+                b"0\r\n\r\n" if self._chunked else b"", CloseCode.ABNORMAL_CLOSURE, "the handshake was refused"
+            )
         elif self._outbox is not None:
             await self._wait_until_taken()
 

@@ -21,13 +21,15 @@ class KeepAlive:
 
     Attributes:
         heard: set whenever bytes come, or leave towards the client in earnest.
+        latency: seconds between the last ping that was answered and its pong, None before there was one.
         next_look: when `look` wants to be called again.
     """
 
-    __slots__ = ("_interval", "_pinged", "_since", "_timeout", "heard", "next_look")
+    __slots__ = ("_interval", "_pinged", "_since", "_timeout", "heard", "latency", "next_look")
 
     def __init__(self, limits: Limits) -> None:
         self.heard: bool = False
+        self.latency: float | None = None
         self.next_look: float = inf
         self._interval = limits.ping_interval
         self._timeout = limits.ping_timeout
@@ -39,6 +41,11 @@ class KeepAlive:
         if self._interval is not None:
             self._since = now
             self.next_look = now + self._interval
+
+    def answered(self, now: float) -> None:
+        """The client has sent a pong like those that answer our pings."""
+        if self._pinged:
+            self.latency = now - self._since
 
     def look(self, now: float, held: bool) -> Silence:
         """Say what the silence since the last look asks for; ``held``: we do not read, so we cannot have heard."""
