@@ -432,9 +432,19 @@ REFERENCE = {
     "wsframework.ForwardedHeaders": "server",
     "wsframework.server.AccessRecord": "server",
     "wsframework.server.JSONFormatter": "server",
+    "wsframework.Envelope": "hub",
+    "wsframework.EventStream": "app",
+    "wsframework.Gap": "hub",
+    "wsframework.History": "hub",
     "wsframework.Hub": "hub",
     "wsframework.HubStatistics": "hub",
+    "wsframework.Lag": "hub",
+    "wsframework.Member": "hub",
     "wsframework.Overflow": "hub",
+    "wsframework.Position": "hub",
+    "wsframework.PresenceEvent": "hub",
+    "wsframework.Publications": "hub",
+    "wsframework.Published": "hub",
     "wsframework.Receipt": "hub",
     "wsframework.Cookie": "dependencies",
     "wsframework.Depends": "dependencies",
@@ -452,6 +462,9 @@ REFERENCE = {
     "wsframework.security.HTTPBasicCredentials": "dependencies",
     "wsframework.security.HTTPBearer": "dependencies",
     "wsframework.security.same_secret": "dependencies",
+    "wsframework.StandardEnvelope": "hub",
+    "wsframework.Subscription": "hub",
+    "wsframework.TopicStatistics": "hub",
     "wsframework.Limits": "limits",
     "wsframework.ClientError": "errors",
     "wsframework.CloseCode": "errors",
@@ -461,6 +474,7 @@ REFERENCE = {
     "wsframework.ProtocolError": "errors",
     "wsframework.StartupError": "errors",
     "wsframework.Deflate": "app",
+    "wsframework.SubscriptionRefused": "errors",
     "wsframework.WebSocketDisconnect": "errors",
     "wsframework.WebSocketException": "errors",
     "wsframework.WebSocketStateError": "errors",
@@ -481,7 +495,7 @@ REFERENCE = {
 INTERNAL = {
     "WebSocket": {"passes_over", "starter", "transport"},
     "WebSocketRoute": {"matches", "handle", "url_path_for"},  # Starlette's
-    "Receipt": {"add", "settle"},
+    "Receipt": {"add", "settle", "saw_behind"},
 }
 
 
@@ -506,7 +520,7 @@ def test_the_reference_has_every_method_and_parameter(name: str) -> None:
     expected = []
     if inspect.isfunction(thing):
         expected.append(own_name + parameters(thing))
-    elif own_name in ("App", "ForwardedHeaders", "Hub", "WebSocketRoute"):
+    elif own_name in ("App", "EventStream", "ForwardedHeaders", "Hub", "WebSocketRoute"):
         expected.append(own_name + parameters(thing))
     if inspect.isclass(thing) and not issubclass(thing, BaseException):
         for attribute, value in vars(thing).items():
@@ -558,10 +572,11 @@ def test_the_table_of_policies() -> None:
     assert set(re.findall(r"^\| `Overflow\.(\w+)` \|", reference("hub"), re.MULTILINE)) == set(Overflow.__members__)
 
 
-def test_the_table_of_statistics() -> None:
+@pytest.mark.parametrize("statistics", [wsframework.HubStatistics, wsframework.TopicStatistics])
+def test_the_table_of_statistics(statistics: type) -> None:
     """It has every number."""
-    table = reference("hub").partition("## HubStatistics")[2]
-    fields = [field.name for field in attrs.fields(wsframework.HubStatistics)]
+    table = reference("hub").partition(f"## {statistics.__name__}\n")[2].partition("\n## ")[0]
+    fields = [field.name for field in attrs.fields(statistics)]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == fields
 
 

@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"cli", "testing"},
     {"app"},
     {"routing"},
-    {"endpoint"},
+    {"endpoint", "eventstream"},
     {"hooks"},
     {"dependencies", "security"},
     {"hub"},

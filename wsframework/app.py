@@ -21,9 +21,10 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from .compression import COMPRESSION, Compression, check_compression
 from .dependencies import HUB, Application
 from .errors import StartupError, WebSocketStateError
+from .eventstream import EventStream
 from .handlers import HANDLERS, ExceptionHandlers, Function, Key, check_key
 from .hooks import HOOKS, Hook, guard
-from .hub import Hub
+from .hub import Hub, Overflow
 from .origin import CHECKED, SAME_ORIGIN, OriginPolicy
 from .refusal import refuse, refuse_origin
 from .responses import respond_with, to_response
@@ -156,6 +157,29 @@ class App(Application):
             return endpoint
 
         return decorate
+
+    def event_stream(
+        self,
+        path: str,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        latest: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """Stream a topic of the hub as server-sent events at ``path``, to everybody.
+
+        To choose who may have it, or which topic it is, return an `EventStream` from a route of your own.
+        """
+
+        async def stream(request: Request) -> EventStream:
+            return EventStream(
+                self.hub, topic, overflow=overflow, capacity=capacity, max_bytes=max_bytes, latest=latest
+            )
+
+        self.add_route(Route(path, stream, name=name or topic))
 
     def mount(self, path: str, app: Any, *, name: str | None = None) -> None:
         """Serve everything below ``path`` with another ASGI application."""

@@ -8,7 +8,8 @@
     ├── ClientError               the client broke a rule; carries the close code that answers it
     │   ├── ProtocolError         it broke RFC 6455
     │   ├── InvalidData           its message does not fit the endpoint's encoding
-    │   └── InvalidParameter      a value in its handshake is missing or does not fit
+    │   ├── InvalidParameter      a value in its handshake is missing or does not fit
+    │   └── SubscriptionRefused   it may not have the topic that it asked for
     ├── RequestError              a request head that cannot be served; carries the HTTP status that answers it
     ├── StartupError              the server cannot start: a port that is taken, a file that is missing
     ├── WebSocketException        the program refuses or closes with this code; Starlette's, with a check
@@ -112,6 +113,10 @@ class HTTPException(_StarletteHTTPException):
         detail: the body, as plain text; the standard words for the status if not given.
         headers: more header fields.
     """
+
+
+class SubscriptionRefused(ClientError):  # noqa: N818 - says what happened
+    """The client does not get a subscription: it has too many, or may not have this one, or there is no such name."""
 
 
 class RequestError(Exception):

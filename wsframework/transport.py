@@ -220,7 +220,8 @@ class Transport(ABC):
 
     @abstractmethod
     def offer(self, encoded: Any, messages: int = 1) -> bool:
-        """Send so many messages, encoded already. False: the client is behind now; its mailbox hears when it is not."""
+        """Send so many messages, encoded already. False: the client is behind now, and its mailbox hears when it is
+        not; or it turned out to be gone."""
 
     @property
     @abstractmethod
@@ -236,6 +237,14 @@ class Transport(ABC):
     def over(self) -> bool:
         """The end has begun, and no message from before it waits to be received."""
         return self.close_code is not None and not self._inbox
+
+    async def wait_taken(self) -> None:
+        """Wait until the client has taken everything that was offered, or the end has begun.
+
+        Raises:
+            WebSocketDisconnect: there is no connection any more.
+        """
+        await self._wait_until_taken()
 
     def cut_off(self, code: int, reason: str = "") -> None:
         """End the connection although nobody in the endpoint asked for it. Does nothing after the end."""

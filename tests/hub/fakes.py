@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from tests.hub.rooms import assert_empty
-from wsframework import Hub, WebSocket
+from wsframework import Hub, Receipt, WebSocket
 from wsframework.compression import Compression
 from wsframework.session import Session
 from wsframework.transport import Message, RawHeaders, Transport
@@ -53,6 +53,7 @@ class FakeClient(Transport):
         self.room = room
         if self.mailbox is not None:
             self.mailbox.drained()
+        self._wake_senders()
 
     def leave(self) -> None:
         """Be closed and forgotten, as a session does it at its end."""
@@ -105,12 +106,20 @@ class Stage:
         self.wire_format = CountingFormat()
         self._clients: list[FakeClient] = []
 
-    async def enter(self, *topics: str, client: type[FakeClient] = FakeClient) -> Any:
-        """A new client that subscribes to these topics."""
+    async def enter(self, *topics: str, client: type[FakeClient] = FakeClient, **options: Any) -> Any:
+        """A new client that subscribes to these topics with these options."""
         self._clients.append(client(self.wire_format))
         for topic in topics:
-            await self.hub.subscribe(self._clients[-1].websocket, topic)
+            await self.hub.subscribe(self._clients[-1].websocket, topic, **options)
         return self._clients[-1]
+
+    def publish(self, topic: str, *messages: Any, **options: Any) -> list[Receipt]:
+        """Publish each in a write of its own, as if a scheduler tick had passed after it."""
+        receipts = []
+        for message in messages:
+            receipts.append(self.hub.broadcast_nowait(topic, message, **options))
+            repr(receipts[-1])  # whoever looks at a receipt has the message delivered
+        return receipts
 
     def leave(self) -> None:
         for client in self._clients:

@@ -195,7 +195,10 @@ async def test_a_hundred_who_come_and_go_leave_nothing(
                 if number % 3 == 0:
                     member.client.vanish()
         assert room.hub.statistics().subscribers == 1
-        assert len(await witness.receive_rest()) == sum(number % 7 for number in range(100))
+        received = len(await witness.receive_rest())
+        published = sum(number % 7 for number in range(100))
+        # Without a key, what was published at once is conflated to the newest.
+        assert published // 2 < received < published if overflow is Overflow.LATEST else received == published
 
 
 async def test_nothing_keeps_the_mailbox_of_one_who_has_left(room: Room, autojump_clock: MockClock) -> None:
@@ -203,7 +206,8 @@ async def test_nothing_keeps_the_mailbox_of_one_who_has_left(room: Room, autojum
 
     def mailboxes() -> int:
         gc.collect()
-        return sum(type(thing) is Subscriber and thing._counters is room.hub._counters for thing in gc.get_objects())
+        dirty = room.hub._registry.pump.dirty
+        return sum(type(thing) is Subscriber and thing._unsent is dirty for thing in gc.get_objects())
 
     for end in ENDS:
         async with room.join("news", window=NARROW) as ada:

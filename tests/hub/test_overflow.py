@@ -23,6 +23,7 @@ class Case:
     gets: list[str]
     receipts: list[tuple[int, int, int, int]]  # delivered is for the other one, who keeps up
     dropped: int = 0
+    conflated: int = 0
     disconnected: int = 0
     close_code: int | None = None
 
@@ -31,7 +32,8 @@ CASES = [
     Case(
         Overflow.DISCONNECT,
         gets=["m0"],
-        receipts=[(1, 1, 0, 0)] * 4 + [(1, 0, 0, 1), (1, 0, 0, 0)],
+        receipts=[(1, 1, 0, 0)] * 4 + [(1, 0, 4, 1), (1, 0, 0, 0)],
+        dropped=4,
         disconnected=1,
         close_code=CloseCode.TRY_AGAIN_LATER,
     ),
@@ -46,6 +48,12 @@ CASES = [
         gets=["m0", "m1", "m2", "m3"],
         receipts=[(1, 1, 0, 0)] * 4 + [(1, 0, 1, 0)] * 2,
         dropped=2,
+    ),
+    Case(
+        Overflow.LATEST,
+        gets=["m0", "m5"],
+        receipts=[(1, 1, 0, 0)] * 6,
+        conflated=4,
     ),
 ]
 BOUNDS: list[dict[str, int]] = [{"capacity": 3}, {"capacity": 1000, "max_bytes": 7}]
@@ -66,11 +74,16 @@ async def test_what_a_policy_does(case: Case, bounds: dict[str, int], at_once: b
             if not at_once:
                 repr(receipts[-1])
         assert [numbers(receipt) for receipt in receipts] == case.receipts
-        statistics = here.hub.statistics()
-        assert statistics.published == 6
-        assert (statistics.dropped, statistics.disconnected) == (case.dropped, case.disconnected)
-        assert statistics.waiting == len(case.gets) - 1
-        assert statistics.waiting_bytes == 2 * statistics.waiting
+        assert sum(receipt.dropped for receipt in receipts) == case.dropped
+        assert sum(receipt.conflated for receipt in receipts) == case.conflated
+        for statistics in (here.hub.statistics(), here.hub.statistics("news")):
+            assert statistics.published == 6
+            assert (statistics.dropped, statistics.disconnected) == (case.dropped, case.disconnected)
+            assert statistics.dropped_by == ({case.overflow: case.dropped} if case.dropped else {})
+            assert statistics.conflated == case.conflated
+            assert statistics.waiting == len(case.gets) - 1
+            assert statistics.waiting_bytes == 2 * statistics.waiting
+            assert statistics.behind == 1
         assert slow.close_code == case.close_code
         slow.resume()
         assert slow.got == case.gets
@@ -120,9 +133,10 @@ async def test_disconnect_ends_the_session_of_a_frozen_client(
 @pytest.mark.parametrize(
     ("overflow", "gets", "numbers_", "waiting"),
     [
-        (Overflow.DISCONNECT, [], (0, 0, 0, 1), 0),
+        (Overflow.DISCONNECT, [], (0, 0, 2, 1), 0),
         (Overflow.DROP_OLDEST, ["small"], (0, 0, 1, 0), 1),
         (Overflow.DROP_NEWEST, ["small"], (0, 0, 1, 0), 1),
+        (Overflow.LATEST, ["small"], (0, 0, 1, 0), 1),
     ],
     ids=lambda value: getattr(value, "name", None),
 )

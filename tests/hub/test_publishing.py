@@ -180,7 +180,7 @@ async def test_broadcast_can_be_cancelled_before_it_has_published(room: Room, au
 @pytest.mark.parametrize("topics", [["news"], ["nobody"], [f"topic {number}" for number in range(1000)]])
 async def test_a_publisher_in_a_tight_loop_lets_others_run(topics: list[str]) -> None:
     """A loop of broadcasts neither starves the program nor outruns the pump, whatever it publishes to."""
-    async with stage() as here:
+    async with stage(max_topics=1001) as here:
         ada = await here.enter("news", *(topic for topic in topics if topic != "nobody"))
         turns = 0
         published = 0
@@ -283,14 +283,14 @@ async def test_one_who_is_left_out_does_not_cost_the_others_their_joined_write()
 async def test_statistics_count_what_is_there_and_what_was_published(
     make_room: Callable[..., Room], autojump_clock: MockClock
 ) -> None:
-    """statistics tells of this moment, and of everything since the start; without subscribers nothing is published."""
+    """statistics tells of this moment, and of everything since the start, also what nobody subscribed to."""
     room = make_room()
     await_published = room.hub.statistics().published
     async with room.join("news", "sport") as ada, room.join("news") as bob:
         for topic in ("news", "sport", "nobody"):
             await room.hub.broadcast(topic, "hello")
         assert room.hub.statistics() == attrs.evolve(
-            room.hub.statistics(), topics=2, subscribers=2, subscriptions=3, published=await_published + 2
+            room.hub.statistics(), topics=2, subscribers=2, subscriptions=3, published=await_published + 3
         )
         assert sorted(await ada.receive(2)) == ["hello", "hello"]
         assert await bob.receive(1) == ["hello"]

@@ -6,7 +6,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.hub.fakes import stage
 from tests.hub.rooms import Room, numbers
-from wsframework import App, Overflow, WebSocket
+from wsframework import App, Limits, Overflow, WebSocket
 from wsframework.testing import connect
 
 
@@ -29,7 +29,7 @@ async def test_a_receipt_is_true_when_read_early_or_late(late: bool) -> None:
         assert ada.writes == [["1", "2"]]
 
 
-@pytest.mark.parametrize("number", ["delivered", "queued", "dropped", "disconnected"])
+@pytest.mark.parametrize("number", ["delivered", "queued", "dropped", "conflated", "disconnected", "furthest_behind"])
 async def test_any_number_of_a_receipt_delivers(number: str) -> None:
     """Whichever number is read first, it is read after the delivery."""
     async with stage() as here:
@@ -65,7 +65,9 @@ async def test_a_receipt_reads_well(room: Room, autojump_clock: MockClock) -> No
     """Printing a receipt shows its numbers."""
     async with room.join("news"):
         receipt = await room.hub.broadcast("news", "hello")
-        assert repr(receipt) == "Receipt(delivered=1, queued=0, dropped=0, disconnected=0)"
+        assert repr(receipt) == (
+            "Receipt(delivered=1, queued=0, dropped=0, conflated=0, disconnected=0, furthest_behind=0)"
+        )
 
 
 async def test_a_receipt_that_is_read_inside_a_hook_delivers_to_the_publisher_too(autojump_clock: MockClock) -> None:
@@ -129,3 +131,19 @@ async def test_receipts_of_many_tasks_add_up() -> None:
         assert (delivered, disconnected) == (20, 0)
         assert queued + dropped == 20
         assert (statistics.dropped, statistics.waiting) == (dropped, 2)
+
+
+async def test_a_client_that_turns_out_to_be_gone_has_got_nothing(room: Room, autojump_clock: MockClock) -> None:
+    """The broadcast that finds a connection broken does not count it as delivered, nor do those after it."""
+    async with room.join("news", limits=Limits(ping_interval=None)) as ada, room.join("news") as bob:
+        broken = ada.websocket.transport
+        broken._wire.send = _break  # type: ignore[attr-defined]  # as a socket whose peer has sent a reset
+        assert numbers(await room.hub.broadcast("news", "1")) == (1, 0, 0, 0)
+        assert broken.gone
+        again = await room.hub.broadcast("news", "2")
+        assert again.delivered + again.queued == 1
+        assert await bob.receive(2) == ["1", "2"]
+
+
+def _break(data: bytes) -> int:
+    raise ConnectionResetError

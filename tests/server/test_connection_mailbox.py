@@ -167,11 +167,12 @@ async def test_offer_says_whether_the_client_is_behind() -> None:
 
 
 async def test_offer_to_nobody() -> None:
-    """Nobody is behind; the end was told another way."""
+    """Nobody took it, and nobody is behind either; the end was told another way."""
     client = await connected()
     client.wire.broken = True
-    assert client.connection.offer(server_text("one"))
+    assert not client.connection.offer(server_text("one"))
     assert client.connection.gone
+    assert not client.connection.behind
     assert client.connection.offer(server_text("two"))
 
 

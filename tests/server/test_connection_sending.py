@@ -331,6 +331,6 @@ async def test_a_socket_that_breaks_under_gathered_replies() -> None:
     await client.connection.receive()
     await client.connection.send("reply")
     client.wire.broken = True
-    assert client.connection.offer(server_text("news"))
+    assert not client.connection.offer(server_text("news"))
     assert client.gets() == b""
     assert client.gone == [client.connection]

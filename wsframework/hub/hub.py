@@ -1,50 +1,50 @@
-"""The hub: topics and their subscribers in this process, and the pump that delivers.
+"""The hub: topics and their subscribers in this process.
 
 How a message travels. `broadcast` appends to its topic and wakes the pump. The pump runs a scheduler tick later, joins
 what each topic has gathered into one buffer and offers that same buffer to every subscriber: one encoding, one order,
-one write per client and tick, and no wait for anybody. What a client does not take goes into its bounded channel; see
+one write per client and tick, and no wait for anybody. What a client does not take goes into its bounded lanes; see
 `wsframework.hub.subscriber`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal, overload
 
-import attrs
 import trio
-from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from ..encoding import to_message
-from ..errors import WebSocketStateError
+from ..close import CloseCode, check_close
+from ..encoding import encode_json, to_message
+from ..errors import SubscriptionRefused, WebSocketStateError
 from ..limits import MIB
-from ..transport import Transport
 from ..websocket import WebSocket
-from .overflow import Overflow
+from .envelope import Envelope, NoEnvelope
+from .from_thread import FromThread
+from .gap import Gap, OnGap
+from .history import Histories, History
+from .listener import Listener, Publications
+from .member import Member
+from .names import check_topic
+from .overflow import Bounds, Overflow
+from .place import Place
+from .position import Position
 from .publication import Publication
+from .published import Published
 from .receipt import Receipt
-from .subscriber import Counters, Subscriber
+from .registry import Registry
+from .replay import Replay
+from .statistics import HubStatistics, TopicStatistics
+from .subscriber import Subscriber
+from .subscription import Subscription
 from .topic import Topic
 
 # A publisher that never waits must neither starve the program nor outrun the pump, whatever it publishes to: after this
 # many broadcasts the next one lets others run.
 _BURST = 64
 
-
-@attrs.frozen
-class HubStatistics:
-    """What goes on in a hub. ``published`` to ``disconnected`` count from its start, the others are of this moment."""
-
-    topics: int
-    subscribers: int
-    subscriptions: int
-    behind: int
-    waiting: int
-    waiting_bytes: int
-    published: int
-    dropped: int
-    disconnected: int
+Authorize = Callable[[WebSocket, str], Awaitable[bool]]
 
 
 class Hub:
@@ -54,6 +54,14 @@ class Hub:
         capacity: messages that may wait for one client.
         max_bytes: bytes that may wait for one client.
         overflow: what happens when more would have to wait.
+        block_timeout: seconds that a publisher waits for a client with ``Overflow.BLOCK``; then that client is
+            disconnected.
+        max_topics: topics that one client may subscribe to. Centrifugo's bound.
+        history: what topics remember, for those who were away and for ``latest=``; one for all, or by patterns of
+            names, the first that matches: ``{"chat:*": History(size=500), "*": None}``. It lasts while the hub runs.
+        presence_grace: seconds after which somebody whose last connection has ended is present no more. AnyCable's 15.
+        authorize: an async function that says whether this WebSocket may have this topic. It is asked by
+            ``subscribe(..., authorize=True)``.
 
     The defaults are those of Centrifugo and AnyCable: a client that is a megabyte behind is better off starting anew.
     Delivery is at most once, in order per topic, to whoever was subscribed when it was published.
@@ -62,88 +70,267 @@ class Hub:
     """
 
     def __init__(
-        self, *, capacity: int = 256, max_bytes: int = 1 * MIB, overflow: Overflow = Overflow.DISCONNECT
+        self,
+        *,
+        capacity: int = 256,
+        max_bytes: int = 1 * MIB,
+        overflow: Overflow = Overflow.DISCONNECT,
+        block_timeout: float = 10.0,
+        max_topics: int = 128,
+        history: History | Mapping[str, History | None] | None = None,
+        presence_grace: float = 15.0,
+        authorize: Authorize | None = None,
     ) -> None:
-        if capacity < 1 or max_bytes < 1:
-            raise ValueError(f"Hub(capacity={capacity}, max_bytes={max_bytes}): both must be at least 1")
-        if not isinstance(overflow, Overflow):
-            raise TypeError(f"overflow is one of {', '.join(map(str, Overflow))}, not {overflow!r}")
-        self._capacity = capacity
-        self._max_bytes = max_bytes
-        self._overflow = overflow
-        self._topics: dict[str, Topic] = {}
-        self._subscribers: dict[Transport, Subscriber] = {}
-        self._dirty: list[Topic] = []
-        self._idle = ParkingLot()
+        if max_topics < 1 or not block_timeout > 0:
+            raise ValueError(f"max_topics={max_topics}, block_timeout={block_timeout}: both must be above zero")
+        if not presence_grace >= 0:
+            raise ValueError(f"presence_grace={presence_grace} is a number of seconds, perhaps 0")
+        self._bounds = Bounds(capacity, max_bytes, overflow)
+        self._block_timeout = block_timeout
+        self._max_topics = max_topics
+        self._authorize = authorize
+        self._registry = Registry(self._bounds, Histories(history), presence_grace)
         self._burst = _BURST
-        self._running = False
-        self._counters = Counters()
+        self._from_thread: FromThread | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Hub]:
         """Deliver until the block is left, then deliver what is still pending."""
-        if self._running:
+        if self._from_thread is not None:
             raise ValueError("this hub is running already; one hub belongs to one app")
         # Shielded: whoever says goodbye while we are being cancelled still publishes. Leaving the block ends it.
         pumping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
-            self._running = True
-            nursery.start_soon(self._pump, pumping)
+            self._from_thread = FromThread(self, trio.lowlevel.current_trio_token())
+            nursery.start_soon(self._work, pumping)
             try:
                 yield self
             finally:
-                self._running = False
+                self._from_thread = None
                 pumping.cancel()
-                self._deliver()
+                self._registry.pump.settle()
+                self._registry.clear()
 
-    async def subscribe(self, websocket: WebSocket, topic: str) -> None:
+    async def _work(self, scope: trio.CancelScope) -> None:
+        with scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._registry.pump.run)
+                nursery.start_soon(self._registry.agenda.run)
+
+    # Subscribing
+
+    async def subscribe(
+        self,
+        websocket: WebSocket,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        on_gap: OnGap | None = None,
+        envelope: Envelope | None = None,
+        since: Position | None = None,
+        latest: bool = False,
+        presence: Any = None,
+        presence_events: bool = False,
+        identity: str | None = None,
+        authorize: bool = False,
+    ) -> Subscription:
         """Have this client get everything that is published to ``topic`` from now on.
 
-        It ends with `unsubscribe` or with the connection. Subscribing twice is subscribing once.
+        It ends with `unsubscribe` or with the connection. Subscribing twice is subscribing once: the second call
+        returns the same subscription, as it is. To change what is said of somebody who is present, assign to
+        `Subscription.presence`.
+
+        Args:
+            websocket: the client.
+            topic: a name of at most 255 bytes without control characters.
+            overflow: a policy for this subscription alone.
+            capacity: messages that may wait for this subscription alone.
+            max_bytes: bytes likewise.
+            on_gap: see `Subscription.on_gap`.
+            envelope: what the publications look like on the wire, and gaps without ``on_gap``.
+            since: the last publication that the client has. If the hub remembers all that came after it, the client
+                gets that first, and the subscription is ``recovered``. Otherwise it gets none of it, and is told of a
+                gap without a count.
+            latest: have the client begin with the newest publication that the hub remembers, or, if there are keys, the
+                newest of each. With ``since``: only if nothing can be recovered.
+            presence: have this client be present in the topic, with this value, such as a name and a colour; it is sent
+                to others as JSON. An empty dict will do. See `presence`.
+            presence_events: send this client who is present, and then who comes and goes. See `PresenceEvent`.
+            identity: whose connection this is, for ``to=`` and for `disconnect`. It is the connection's, not the
+                topic's, so it is enough to say it once. Several connections of one identity are one person.
+            authorize: ask the hub's ``authorize`` first, as for every topic that the client itself has named. The name
+                may be anything then.
+
+        With ``overflow``, ``capacity`` or ``max_bytes`` the subscription has a queue of its own, beside the one that
+        the client's other subscriptions share; what is not given is the hub's.
 
         Raises:
             WebSocketDisconnect: the client has left already.
             WebSocketStateError: the connection is not accepted yet, or nobody would end the subscription with it (the
                 WebSocket was made by hand), or the hub does not run.
+            SubscriptionRefused: the client has ``max_topics`` subscriptions already; or, with ``authorize``, it may not
+                have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008.
+            TypeError, ValueError: the name cannot be one, or the client has another identity, or what is said of it
+                cannot be JSON, or what is asked for cannot be: to resume in a conflated stream, or the latest of what
+                is not remembered.
+
+        If the client is slow: with ``since`` or ``latest`` this waits until it has taken what it missed.
+
+        If it is cancelled: the client has not subscribed. What it missed may have been sent in part.
         """
+        bounds = self._bounds.changed(capacity, max_bytes, overflow)
+        if authorize:
+            await self._ask(websocket, topic)
         await checkpoint()
         self._check(topic)
-        transport = websocket.transport
-        if transport.close_code is not None:
-            raise transport.disconnect()
-        if not transport.accepted:
-            raise WebSocketStateError("subscribe before accept: call `await websocket.accept()` first")
-        if websocket.starter is None:
-            raise WebSocketStateError(
-                "subscribe needs a WebSocketRoute, @app.websocket or an endpoint, which end it with the connection"
+        check_topic(topic)
+        subscriber = self._registry.subscriber(websocket)
+        place = subscriber.places.get(topic)
+        if place is None and len(subscriber.places) >= self._max_topics:
+            raise SubscriptionRefused(
+                CloseCode.POLICY_VIOLATION, f"this client has {self._max_topics} subscriptions, which is the limit"
             )
-        subscriber = self._subscribers.get(transport)
-        if subscriber is None:
-            if transport.mailbox is not None:
-                raise WebSocketStateError("this client has subscribed to another hub; a client has one")
-            subscriber = Subscriber(
-                transport, self._capacity, self._max_bytes, self._overflow, self._counters, self._dirty
-            )
-            subscriber.on_leave = self._forget
-            self._subscribers[transport] = transport.mailbox = subscriber
-        if topic not in subscriber.subscriptions:
-            subject = self._topics.get(topic)
-            if subject is None:
-                subject = self._topics[topic] = Topic(topic)
-            subscriber.subscriptions[topic] = subject.subscribe(subscriber)
+        self._check_beginning(topic, bounds, since, latest)
+        if presence is not None:
+            encode_json(presence)  # an error has to come before anything has changed
+        if identity is not None:
+            self._registry.identify(subscriber, identity)
+        if place is None:
+            place = self._place(subscriber, topic, bounds, on_gap, envelope)
+            subject = place.topic
+            if since is None and not latest:
+                subject.go_live(place)
+            else:
+                await self._catch_up(place, since, latest)
+            # Nothing lets others run from going live to here.
+            if place.next < 0:
+                return Subscription(place)  # it was ended while it caught up
+            if presence_events:
+                watched = self._registry.presence(subject)
+                subscriber.watching[topic] = watched.watch(subscriber, subscriber.lane(self._bounds), envelope)
+            if presence is not None:
+                self._registry.presence(subject).join(place, presence)
+        return Subscription(place)
 
     async def unsubscribe(self, websocket: WebSocket, topic: str) -> None:
         """End a subscription. What was published before still arrives. Without a subscription this does nothing."""
         await checkpoint()
-        subscriber = self._subscribers.get(websocket.transport)
-        subscription = subscriber.subscriptions.pop(topic, None) if subscriber is not None else None
-        if subscription is not None:
-            subscription.catch_up()
-            subscription.end()
-            self._forget_if_empty(topic)
+        subscriber = self._registry.subscribers.get(websocket.transport)
+        place = subscriber.places.pop(topic, None) if subscriber is not None else None
+        if place is not None:
+            place.catch_up()
+            watching = subscriber.watching.pop(topic, None) if subscriber is not None else None
+            if watching is not None:
+                watching.end()
+            if place.topic.presence is not None:
+                place.topic.presence.leave(place, at_once=True)
+            place.end()
+            self._registry.forget_if_unused(place.topic)
+
+    @overload
+    def listen(
+        self,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        since: Position | None = None,
+        latest: bool = False,
+        gaps: Literal[False] = False,
+    ) -> AbstractAsyncContextManager[Publications[Published]]: ...
+
+    @overload
+    def listen(
+        self,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        since: Position | None = None,
+        latest: bool = False,
+        gaps: Literal[True],
+    ) -> AbstractAsyncContextManager[Publications[Published | Gap]]: ...
+
+    @asynccontextmanager
+    async def listen(
+        self,
+        topic: str,
+        *,
+        overflow: Overflow | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        since: Position | None = None,
+        latest: bool = False,
+        gaps: bool = False,
+    ) -> AsyncIterator[Publications[Any]]:
+        """Take what is published to a topic in a task: ``async with hub.listen("news") as publications:``.
+
+        For everything that is no WebSocket: a task that writes to a database, a stream of server-sent events. It has
+        the same bounds and policies as a client; with `Overflow.BLOCK`, publishers wait for it.
+
+        Args:
+            topic: its name.
+            overflow: a policy, or the hub's.
+            capacity: publications that may wait, or the hub's.
+            max_bytes: bytes likewise.
+            since: begin with what was published after this, as in `subscribe`.
+            latest: begin with the newest, as in `subscribe`.
+            gaps: have a `Gap` among the publications where some are missing.
+
+        Raises:
+            TypeError, ValueError: as `subscribe`.
+            WebSocketStateError: the hub does not run.
+        """
+        bounds = self._bounds.changed(capacity, max_bytes, overflow)
+        await checkpoint()
+        self._check(topic)
+        check_topic(topic)
+        self._check_beginning(topic, bounds, since, latest)
+        listener = Listener()
+        subscriber = self._registry.add(listener)
+        try:
+            place = self._place(subscriber, topic, bounds, None, NoEnvelope(gaps))
+            if since is None and not latest:
+                place.topic.go_live(place)
+            else:
+                listener.catch_up(Replay(place, since, latest))
+            yield Publications(listener, Subscription(place))
+        finally:
+            if listener.mailbox is not None:
+                subscriber.leave()
+
+    def disconnect(
+        self, *, identity: str, code: int = CloseCode.POLICY_VIOLATION, reason: str = "disconnected by the server"
+    ) -> int:
+        """Close every connection of this identity. What waits for it is sent before, as far as it is taken.
+
+        Returns:
+            how many connections it were. Their sessions end as when the client had left.
+
+        Raises:
+            ValueError: the code must not be sent, or the reason has more than 123 bytes.
+        """
+        check_close(code, reason)
+        subscribers = self._registry.connections(identity)
+        for subscriber in subscribers:
+            subscriber.empty()
+            subscriber.transport.cut_off(code, reason)
+        return len(subscribers)
+
+    # Publishing
 
     async def broadcast(
-        self, topic: str, data: Any, *, exclude: WebSocket | Collection[WebSocket] | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        exclude: WebSocket | Collection[WebSocket] | None = None,
+        to: str | Collection[str] | None = None,
+        key: Hashable = None,
     ) -> Receipt:
         """Publish to everybody who has subscribed to ``topic``.
 
@@ -151,10 +338,12 @@ class Hub:
             topic: its name.
             data: a string goes out as text, bytes as binary, anything else as JSON text. It is encoded once.
             exclude: a client, or several, that do not get it.
+            to: an identity, or several; of the subscribers only their connections get it.
+            key: what this is the newest message of. Only `Overflow.LATEST` looks at it.
 
         Returns:
-            A receipt, true at the moment it is read. The call itself waits for no client: it lets other tasks run when
-            much has been published, and is otherwise done at once.
+            A receipt, true at the moment it is read. The call itself waits for no client, unless one has subscribed
+            with `Overflow.BLOCK`: it lets other tasks run when much has been published, and is otherwise done at once.
 
         Raises:
             TypeError: the data cannot be JSON.
@@ -169,76 +358,203 @@ class Hub:
         else:
             self._burst = _BURST
             await checkpoint()
-        return self.broadcast_nowait(topic, data, exclude=exclude)
+        self._check(topic)
+        publication = self._make(data, exclude, to, key)
+        subject = self._registry.topics.get(topic)
+        if subject is not None and subject.turn is not None:
+            return await self._publish_when_there_is_room(subject, publication)
+        return self._publish(topic, publication)
 
     def broadcast_nowait(
-        self, topic: str, data: Any, *, exclude: WebSocket | Collection[WebSocket] | None = None
+        self,
+        topic: str,
+        data: Any,
+        *,
+        exclude: WebSocket | Collection[WebSocket] | None = None,
+        to: str | Collection[str] | None = None,
+        key: Hashable = None,
     ) -> Receipt:
-        """Publish like `broadcast`, from synchronous code on the Trio thread, to the clients of this process."""
+        """Publish like `broadcast`, from synchronous code on the Trio thread, to the clients of this process.
+
+        Raises:
+            trio.WouldBlock: a client with `Overflow.BLOCK` has no room. The message was not published.
+            Otherwise as `broadcast`.
+        """
         self._check(topic)
-        receipt = Receipt(self._deliver)
-        publication = Publication(to_message(data), receipt, self._find(exclude))
-        subject = self._topics.get(topic)
-        if subject is None:
-            receipt.settle()
-            return receipt
-        self._counters.published += 1
-        if not subject.pending:
-            if not self._dirty:
-                self._idle.unpark()
-            self._dirty.append(subject)
-        subject.pending.append(publication)
-        return receipt
+        publication = self._make(data, exclude, to, key)
+        if self._full_places(topic, publication):
+            raise trio.WouldBlock(f"a client of {topic!r} has no room; `await hub.broadcast(...)` waits for it")
+        return self._publish(topic, publication)
 
-    def statistics(self) -> HubStatistics:
-        """Count what is there. Takes time in proportion to the subscribers."""
-        subscribers = self._subscribers.values()
-        return HubStatistics(
-            topics=len(self._topics),
-            subscribers=len(subscribers),
-            subscriptions=sum(len(subscriber.subscriptions) for subscriber in subscribers),
-            behind=sum(subscriber.behind for subscriber in subscribers),
-            waiting=sum(subscriber.waiting for subscriber in subscribers),
-            waiting_bytes=sum(subscriber.waiting_bytes for subscriber in subscribers),
-            published=self._counters.published,
-            dropped=self._counters.dropped,
-            disconnected=self._counters.disconnected,
-        )
+    @property
+    def overflow(self) -> Overflow:
+        """The policy of subscriptions that have none of their own."""
+        return self._bounds.overflow
 
-    async def _pump(self, pumping: trio.CancelScope) -> None:
-        with pumping:
-            while True:
-                while not self._dirty:
-                    await self._idle.park()
-                self._deliver()
-                await checkpoint()
+    @property
+    def from_thread(self) -> FromThread:
+        """Publishing from other threads: ``hub.from_thread.broadcast(topic, data)``, with the options of `broadcast`.
 
-    def _deliver(self) -> None:
-        topics = self._dirty.copy()
-        self._dirty.clear()  # the same list for good: subscribers look at it
-        for topic in topics:
-            topic.deliver()
+        Raises:
+            WebSocketStateError: the hub does not run.
+        """
+        if self._from_thread is None:
+            raise _not_running()
+        return self._from_thread
 
-    def _find(self, exclude: WebSocket | Collection[WebSocket] | None) -> Collection[Subscriber]:
-        if exclude is None:
-            return ()
-        websockets = (exclude,) if isinstance(exclude, WebSocket) else exclude
-        found = (self._subscribers.get(websocket.transport) for websocket in websockets)
-        return {subscriber for subscriber in found if subscriber is not None}
+    # Looking
+
+    async def history(self, topic: str, *, since: Position | None = None, limit: int | None = None) -> list[Published]:
+        """Return what a topic remembers, the oldest first.
+
+        Args:
+            topic: its name.
+            since: only what was published after this.
+            limit: at most so many: the first ones after ``since``, or, without that, the newest ones.
+
+        Raises:
+            LookupError: not all that was published after ``since`` is remembered.
+            WebSocketStateError: the hub does not run.
+        """
+        await checkpoint()
+        self._check(topic)
+        subject = self._registry.topics.get(topic)
+        if since is not None and (subject is None or not subject.remembers(since)):
+            raise LookupError(f"{topic!r} does not remember everything since {since}: load its present state anew")
+        if subject is None or not subject.memory:
+            return []
+        first = subject.memory.first
+        if since is not None:
+            first = since.offset + 1
+        elif limit is not None:
+            first = max(first, subject.end - limit)
+        return [each.published(topic, subject.epoch) for each in subject.memory.read(first, limit)]
+
+    async def presence(self, topic: str) -> list[Member]:
+        """Return who is present in a topic: one for each identity, in the order in which they came.
+
+        Somebody is present who has subscribed with ``presence=``; after the last connection of it has broken, for
+        ``presence_grace`` seconds more; after `unsubscribe`, not at all.
+
+        Raises:
+            WebSocketStateError: the hub does not run.
+        """
+        await checkpoint()
+        self._check(topic)
+        subject = self._registry.topics.get(topic)
+        return [] if subject is None or subject.presence is None else subject.presence.members()
+
+    async def latest(self, topic: str) -> Published | None:
+        """Return the newest publication that a topic remembers, or None. Raises `WebSocketStateError` as `history`."""
+        newest = await self.history(topic, limit=1)
+        return newest[0] if newest else None
+
+    @overload
+    def statistics(self) -> HubStatistics: ...
+
+    @overload
+    def statistics(self, topic: str) -> TopicStatistics: ...
+
+    def statistics(self, topic: str | None = None) -> HubStatistics | TopicStatistics:
+        """Count what is there, in the hub or in one topic. Takes time in proportion to the subscribers."""
+        return self._registry.statistics() if topic is None else self._registry.topic_statistics(topic)
+
+    # Publishing, inside
+
+    def _make(
+        self,
+        data: Any,
+        exclude: WebSocket | Collection[WebSocket] | None,
+        to: str | Collection[str] | None,
+        key: Hashable,
+    ) -> Publication:
+        message = to_message(data)
+        publication = Publication(message, Receipt(self._registry.pump.settle))
+        publication.is_json = isinstance(message, str) and not isinstance(data, str)
+        if exclude is not None:
+            publication.exclude = self._registry.numbers(exclude)
+        if to is not None:
+            publication.to = frozenset((to,) if isinstance(to, str) else to)
+        publication.key = key
+        return publication
+
+    def _publish(self, topic: str, publication: Publication) -> Receipt:
+        if topic not in self._registry.topics:
+            check_topic(topic)
+        return self._registry.publish(topic, publication)
+
+    async def _publish_when_there_is_room(self, subject: Topic, publication: Publication) -> Receipt:
+        """Wait for the clients of a topic that some have subscribed to with BLOCK, then publish.
+
+        One publisher at a time has its turn. So what they wait for is not taken away by a later one, and a client that
+        takes nothing costs them its time once and not each of them.
+        """
+        assert subject.turn is not None
+        async with subject.turn:
+            with trio.move_on_after(self._block_timeout):
+                while full := self._full_places(subject.name, publication):
+                    await full[0].subscriber.wait_for_room()
+            self._check(subject.name)
+            for place in self._full_places(subject.name, publication):
+                place.subscriber.disconnect(place, publication)
+            return self._publish(subject.name, publication)
+
+    def _full_places(self, topic: str, publication: Publication) -> list[Place]:
+        """Those who have subscribed with BLOCK and have no room for this."""
+        subject = self._registry.topics.get(topic)
+        if subject is None or not subject.blocking:
+            return []
+        self._registry.pump.settle()  # what is pending needs room too
+        return [
+            place
+            for place in subject.blocking
+            if place.concerns(publication) and not place.subscriber.has_room(place, publication)
+        ]
+
+    # Subscribers, inside
+
+    async def _ask(self, websocket: WebSocket, topic: Any) -> None:
+        if self._authorize is None:
+            raise WebSocketStateError("subscribe(..., authorize=True) asks `Hub(authorize=...)`, which this hub lacks")
+        try:
+            check_topic(topic)
+        except (TypeError, ValueError):
+            raise SubscriptionRefused(CloseCode.POLICY_VIOLATION, "that cannot be the name of a topic") from None
+        if not await self._authorize(websocket, topic):
+            raise SubscriptionRefused(CloseCode.POLICY_VIOLATION, "this client may not have that topic")
 
     def _check(self, topic: str) -> None:
         if not isinstance(topic, str) or not topic:
-            raise TypeError(f"a topic is named by a string that is not empty, not {topic!r}")
-        if not self._running:
-            raise WebSocketStateError(
-                "the hub does not run: it runs in its app's lifespan, or inside `async with hub.running():`"
-            )
+            check_topic(topic)
+        if self._from_thread is None:
+            raise _not_running()
 
-    def _forget(self, subscriber: Subscriber) -> None:
-        del self._subscribers[subscriber.transport]
-        for topic in subscriber.subscriptions:
-            self._forget_if_empty(topic)
+    def _check_beginning(self, topic: str, bounds: Bounds, since: Position | None, latest: bool) -> None:
+        if since is not None and bounds.overflow is Overflow.LATEST:
+            raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
+        if latest and not self._registry.remembers(topic):
+            raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")
 
-    def _forget_if_empty(self, topic: str) -> None:
-        if not self._topics[topic].subscriptions:
-            del self._topics[topic]
+    def _place(
+        self, subscriber: Subscriber, topic: str, bounds: Bounds, on_gap: OnGap | None, envelope: Envelope | None
+    ) -> Place:
+        """Give a subscriber a place that is not live yet."""
+        subject = self._registry.topic(topic)
+        place = subscriber.places[topic] = Place(subject, subscriber, subscriber.lane(bounds), on_gap, envelope)
+        subject.joining[place] = None
+        return place
+
+    async def _catch_up(self, place: Place, since: Position | None, latest: bool) -> None:
+        try:
+            await Replay(place, since, latest).run()
+        finally:
+            if place.joining:  # it came to nothing
+                del place.subscriber.places[place.topic.name]
+                place.end()
+                self._registry.forget_if_unused(place.topic)
+
+
+def _not_running() -> WebSocketStateError:
+    return WebSocketStateError(
+        "the hub does not run: it runs in its app's lifespan, or inside `async with hub.running():`"
+    )

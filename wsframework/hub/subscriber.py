@@ -1,52 +1,40 @@
-"""One client's mailbox: a bounded trio memory channel that fills while the client is behind.
+"""One client's mailbox: lanes of bounded trio memory channels that fill while the client is behind.
 
-A client that keeps up has nothing in its channel: what is published goes straight to its connection. When the
-connection says that the client is behind, publications go into the channel, and leave it as the client takes bytes.
-When the channel is full, in messages or in bytes, the overflow policy decides, and only this client meets it.
+A client that keeps up has nothing in its lanes: what is published goes straight to its connection. When the
+connection says that the client is behind, publications go into the lanes of their subscriptions, and leave them as the
+client takes bytes. When a lane is full, in messages or in bytes, its overflow policy decides, and only this client
+meets it.
 
-A direct message of the endpoint must not overtake what was published before, and must not be dropped, so it lines up
-beside the channel with the number of the last publication that goes before it.
+What waits is numbered over all lanes, and the lowest number leaves first. A direct message of the endpoint must not
+overtake what was published before, and must not be dropped, so it lines up beside the lanes with the number of the
+first publication that comes after it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Any, Protocol
+from itertools import count
+from typing import Any
 
-import attrs
 import trio
 
 from ..close import CloseCode
-from ..transport import Ticket, Transport
-from .overflow import Overflow
-from .publication import Publication, join
+from ..transport import Ticket
+from .lane import Lane, Slot
+from .overflow import Bounds
+from .place import Place
+from .publication import WRITE_SIZE, Payload, Publication, join, split_write
+from .recipient import Recipient
 
-# What one client is offered in one write, in bytes: more would go past its bounds if it is about to fall behind.
-WRITE_SIZE = 64 * 1024
+logger: logging.Logger = logging.getLogger("wsframework.hub")
 
 # Direct messages that may be in line for one client.
 _IN_LINE = 64
 
-
-@attrs.define
-class Counters:
-    """What a hub counts from its start; its subscribers count into it."""
-
-    published: int = 0
-    dropped: int = 0
-    disconnected: int = 0
-
-
-class Source(Protocol):
-    """A topic, as one of its subscribers sees it."""
-
-    def catch_up(self) -> None:
-        """Offer the subscriber what was published so far."""
-
-    def end(self) -> None:
-        """Offer it nothing more."""
+_numbers = count(1)
 
 
 class Subscriber:
@@ -54,139 +42,145 @@ class Subscriber:
 
     Args:
         transport: the client.
-        capacity: messages that may wait for it.
-        max_bytes: bytes that may wait for it.
-        overflow: what happens when more would have to wait.
-        counters: the hub's.
+        bounds: those of the lane that its subscriptions share.
         unsent: holds something while any topic of the hub has publications that were not offered to everybody.
+
+    Attributes:
+        number: which no other subscriber has or had.
+        identity: whose connection this is, if that was said.
+        behind: the connection has not taken all that it was offered.
+        places: by the topic's name.
+        watching: places among those who are told who is present, likewise.
+        missing: places that have missed something that was not told yet; a set that keeps its order.
+        room: where publishers wait for a lane with room (BLOCK).
     """
 
     __slots__ = (
-        "_capacity",
-        "_counters",
         "_direct",
-        "_max_bytes",
-        "_overflow",
+        "_lane",
+        "_lanes",
         "_put",
-        "_receive_channel",
-        "_send_channel",
-        "_taken",
         "_unsent",
-        "_waiting_bytes",
         "behind",
+        "identity",
+        "missing",
+        "number",
         "on_leave",
-        "subscriptions",
+        "places",
+        "room",
         "transport",
+        "watching",
     )
 
-    def __init__(
-        self,
-        transport: Transport,
-        capacity: int,
-        max_bytes: int,
-        overflow: Overflow,
-        counters: Counters,
-        unsent: Sequence[object],
-    ) -> None:
-        self.transport: Transport = transport
-        self.subscriptions: dict[str, Source] = {}  # by the topic's name
+    def __init__(self, transport: Recipient, bounds: Bounds, unsent: Collection[object]) -> None:
+        self.transport: Recipient = transport
+        self.number: int = next(_numbers)
+        self.identity: str | None = None
+        self.places: dict[str, Place] = {}
+        self.watching: dict[str, Place] = {}
         self.behind: bool = False
+        self.missing: dict[Place, None] = {}
+        self.room: trio.lowlevel.ParkingLot | None = None
         self.on_leave: Callable[[Subscriber], None] = lambda subscriber: None
-        self._counters = counters
         self._unsent = unsent
-        self._capacity = capacity
-        self._max_bytes = max_bytes
-        self._overflow = overflow
-        # Opened when the client falls behind for the first time: most never do, and a channel is 1.8 KB.
-        self._send_channel: trio.MemorySendChannel[Publication] | None = None
-        self._receive_channel: trio.MemoryReceiveChannel[Publication] | None = None
-        self._waiting_bytes = 0
-        self._put = self._taken = 0  # publications that went into the channel, and that left it, one way or the other
+        self._lane = Lane(bounds)
+        self._lanes: list[Lane] = [self._lane]  # those that something may wait in
+        self._put = 0  # how many went into the lanes
         self._direct: deque[tuple[int, Any, Ticket]] = deque()
 
     # What the hub calls
+
+    def lane(self, bounds: Bounds) -> Lane:
+        """The shared lane if its bounds are meant, or else a new one."""
+        return self._lane if bounds is self._lane.bounds else Lane(bounds)
 
     def leave(self) -> None:
         """End every subscription: the connection has ended."""
         self.transport.mailbox = None
         self._discard()
-        for subscription in self.subscriptions.values():
-            subscription.end()
+        for place in (*self.watching.values(), *self.places.values()):
+            place.end()
         self.on_leave(self)
+
+    def has_room(self, place: Place, publication: Publication) -> bool:
+        """Say whether this could be delivered now without going beyond the bounds of its lane."""
+        return (
+            not self.behind or self.transport.close_code is not None or place.lane.fits(publication.wrapped(place).size)
+        )
+
+    async def wait_for_room(self) -> None:
+        """Wait until something has left a lane."""
+        if self.room is None:
+            self.room = trio.lowlevel.ParkingLot()
+        await self.room.park()
+
+    def made_room(self) -> None:
+        """Have those who wait for room look again."""
+        if self.room is not None:
+            self.room.unpark_all()
+
+    def disconnect(self, place: Place, because: Publication) -> None:
+        """Cut off a client for whom this does not fit. What waits is dropped."""
+        because.receipt.add(disconnected=1, dropped=1)
+        place.topic.counters.count(disconnected=1, dropped_by=place.lane.bounds.overflow)
+        for slot in self._discard():
+            because.receipt.add(dropped=1)
+            slot.place.topic.counters.count(dropped_by=place.lane.bounds.overflow)
+        self.transport.cut_off(CloseCode.TRY_AGAIN_LATER, "too slow: the queue of messages for this client was full")
 
     # What topics call
 
-    def take(self, publications: list[Publication]) -> None:
+    def take(self, place: Place, publications: list[Publication]) -> None:
         """Offer these, or keep them while the client is behind."""
         rest = publications
-        while rest and not self.behind:
-            together, rest = _split(rest)
-            if self.transport.offer(join(together, self.transport.wire_format), len(together)):
+        while rest and not self.behind and self.transport.close_code is None:
+            together, rest = split_write(rest)
+            payloads = together if place.envelope is None else [each.wrapped(place) for each in together]
+            if self.transport.offer(join(payloads, self.transport.wire_format), len(payloads)):
                 for publication in together:
                     publication.receipt.add(delivered=1)
             else:
                 self.fall_behind(together)
         for publication in rest:
-            self._keep(publication)
+            self._keep(place, publication)
 
     def fall_behind(self, publications: list[Publication]) -> None:
-        """The connection took these but not all their bytes have left: what comes next goes into the channel."""
-        self.behind = True
-        for publication in publications:
-            publication.receipt.add(queued=1)
+        """The connection took these but not all their bytes have left: what comes next goes into a lane."""
+        if self.transport.close_code is None:  # or else the connection broke over them
+            self.behind = True
+            for publication in publications:
+                publication.receipt.add(queued=1)
 
     def fail(self) -> None:
-        """The connection raised what it must not: end it."""
+        """The connection, or what the program does for it, raised what it must not: end it."""
         self.leave()
         with suppress(Exception):  # it is broken, so this may be as well
             self.transport.cut_off(CloseCode.INTERNAL_ERROR)
 
-    def _keep(self, publication: Publication) -> None:
-        """Put a publication into the channel, or do what the policy says."""
+    def _keep(self, place: Place, publication: Publication) -> None:
+        """Put a publication into its lane, or do what the policy says."""
         if self.transport.close_code is not None:
             return
-        if self._send_channel is None:
-            self._send_channel, self._receive_channel = trio.open_memory_channel[Publication](self._capacity)
-        if not self._fits(publication):
-            if self._overflow is Overflow.DISCONNECT:
-                publication.receipt.add(disconnected=1)
-                self._disconnect()
-                return
-            if self._overflow is Overflow.DROP_OLDEST:
-                self._make_room(publication)
-        if self._fits(publication):
-            self._send_channel.send_nowait(publication)
+        lane = place.lane
+        if lane is not self._lane and not lane.waiting and lane not in self._lanes:
+            self._lanes.append(lane)
+        publication.receipt.saw_behind(self.waiting)
+        if lane.keep(Slot(self._put, place, publication, publication.wrapped(place), publication.offset)):
             self._put += 1
-            self._waiting_bytes += publication.size
-            publication.receipt.add(queued=1)
+            publication.receipt.saw_behind(self.waiting)
         else:
-            self._drop(publication)
-
-    def _fits(self, publication: Publication) -> bool:
-        return self.waiting < self._capacity and self._waiting_bytes + publication.size <= self._max_bytes
-
-    def _make_room(self, publication: Publication) -> None:
-        while self.waiting and not self._fits(publication) and publication.size <= self._max_bytes:
-            self._take_out()
-            self._drop(publication)
-
-    def _drop(self, publication: Publication) -> None:
-        self._counters.dropped += 1
-        publication.receipt.add(dropped=1)
-
-    def _disconnect(self) -> None:
-        self._counters.disconnected += 1
-        self._discard()
-        self.transport.cut_off(CloseCode.TRY_AGAIN_LATER, "too slow: the queue of messages for this client was full")
+            self.disconnect(place, publication)
 
     # What the transport calls
 
     def catch_up(self) -> bool:
         """Offer what was published so far; False when some of it has to wait."""
         if self._unsent:
-            for subscription in self.subscriptions.values():
-                subscription.catch_up()
-        return not (self.behind and (self.waiting or self._direct))
+            for place in self.places.values():
+                place.catch_up()
+            for place in self.watching.values():
+                place.catch_up()
+        return not (self.behind and (self._direct or self.waiting or self._missing_rest()))
 
     def line_up(self, encoded: Any) -> Ticket | None:
         """Send a direct message behind all publications that wait now, unless too many are in line."""
@@ -199,61 +193,81 @@ class Subscriber:
     def empty(self) -> None:
         """Offer all that waits, whether the client keeps up or not."""
         self.catch_up()
-        while self.waiting or self._direct:
+        while self._has_more():
             self._offer_next()
 
     def drained(self) -> None:
         """The client has taken everything: offer what waits, until it falls behind again."""
-        while self.waiting or self._direct:
+        while self._has_more():
             if not self._offer_next():
                 return
         self.behind = False
+        self.made_room()
+
+    def _has_more(self) -> bool:
+        return bool(self._direct) or any(lane.waiting for lane in self._lanes) or self._missing_rest()
 
     def _offer_next(self) -> bool:
         """Offer the next direct message that is due, or else the next publications, joined."""
-        if self._direct and self._direct[0][0] <= self._taken:
+        if self._direct and self._direct[0][0] <= min(lane.number for lane in self._lanes):
             _, encoded, ticket = self._direct.popleft()
             ticket.taken = True
             return self.transport.offer(encoded)
-        until = self._direct[0][0] if self._direct else self._put
-        publications: list[Publication] = []
+        try:
+            payloads = self._take_out(self._direct[0][0] if self._direct else self._put)
+        except Exception:
+            logger.exception("an on_gap failed; its connection was closed, the others go on")
+            self.fail()
+            return False
+        self.made_room()
+        return not payloads or self.transport.offer(join(payloads, self.transport.wire_format), len(payloads))
+
+    def _take_out(self, until: int) -> list[Payload]:
+        """Take what makes one write and has lower numbers than this, with what is to be told of gaps."""
+        payloads: list[Payload] = []
         size = 0
-        while self._taken < until and size < WRITE_SIZE:
-            publications.append(self._take_out())
-            size += publications[-1].size
-        return self.transport.offer(join(publications, self.transport.wire_format), len(publications))
+        while size < WRITE_SIZE:
+            lane = self._lanes[0] if len(self._lanes) == 1 else min(self._lanes, key=lambda lane: lane.number)
+            if lane.number >= until:
+                break
+            slot = lane.take_out()
+            told = slot.place.pass_on(slot)
+            if told is not None:
+                payloads.append(told)
+            payloads.append(slot.payload)
+            size += slot.payload.size
+        if not self.waiting:
+            payloads += self._tell_rest()
+        return payloads
 
-    def _take_out(self) -> Publication:
-        assert self._receive_channel is not None
-        publication = self._receive_channel.receive_nowait()
-        self._waiting_bytes -= publication.size
-        self._taken += 1
-        return publication
+    def _tell_rest(self) -> list[Payload]:
+        """What is to be told of gaps behind which nothing waits."""
+        missing, self.missing = self.missing, {}
+        told = [place.tell_gap() for place in missing if place.misses_rest]
+        return [payload for payload in told if payload is not None]
 
-    def _discard(self) -> None:
+    def _missing_rest(self) -> bool:
+        return any(place.misses_rest for place in self.missing)
+
+    def _discard(self) -> list[Slot]:
         """Let go of everything that waits: nobody will take it. The end of the connection tells who sent directly."""
-        while self.waiting:
-            self._take_out()
+        slots = []
+        for lane in self._lanes:
+            while lane.waiting:
+                slots.append(lane.take_out())
         self._direct.clear()
+        self.missing.clear()
+        self.made_room()
+        return slots
 
     # What anybody may read
 
     @property
     def waiting(self) -> int:
-        """Publications in the channel."""
-        return self._put - self._taken
+        """Publications in all lanes."""
+        return sum(lane.waiting for lane in self._lanes)
 
     @property
     def waiting_bytes(self) -> int:
         """Their size together, as payload bytes."""
-        return self._waiting_bytes
-
-
-def _split(publications: list[Publication]) -> tuple[list[Publication], list[Publication]]:
-    """Take as many as make one write, at least one; return them and the rest."""
-    size = 0
-    for number, publication in enumerate(publications, 1):
-        size += publication.size
-        if size >= WRITE_SIZE:
-            return publications[:number], publications[number:]
-    return publications, []
+        return sum(lane.waiting_bytes for lane in self._lanes)

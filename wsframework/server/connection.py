@@ -471,7 +471,7 @@ class Connection(Sender):
             self._deflater.pass_by(encoded, messages)
         self.messages_out += messages
         self._write(encoded)
-        return self._outbox is None
+        return self._outbox is None and not self.gone
 
     # The end
 

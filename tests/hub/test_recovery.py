@@ -1,0 +1,396 @@
+"""A client that was away resumes: without a gap, without doubles, or it is told that it cannot."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from tests.hub.fakes import FakeClient, stage
+from tests.hub.rooms import NARROW, Room
+from wsframework import (
+    Envelope,
+    Gap,
+    History,
+    Lag,
+    Overflow,
+    Position,
+    Published,
+    StandardEnvelope,
+    Subscription,
+    WebSocketDisconnect,
+)
+from wsframework.hub import replay
+
+
+def tell(gap: Gap) -> str:
+    return f"[{gap.count} after {gap.since.offset}]"
+
+
+async def test_what_was_missed_comes_first_and_then_what_follows(autojump_clock: MockClock) -> None:
+    """Everything behind the position, in order and once, also what is pending in this very tick."""
+    async with stage(history=History()) as here:
+        ada = await here.enter("a")
+        subscription = await here.hub.subscribe(ada.websocket, "a")
+        assert not subscription.recovered
+        here.publish("a", "1", "2")
+        position = subscription.position
+        ada.leave()
+        assert subscription.position == position
+        here.publish("a", "3", "4")
+        bob = await here.enter()
+        here.hub.broadcast_nowait("a", "5")
+        resumed = await here.hub.subscribe(bob.websocket, "a", since=position, on_gap=tell)
+        assert resumed.recovered
+        here.hub.broadcast_nowait("a", "6")
+        await wait_all_tasks_blocked()
+        assert bob.got == ["3", "4", "5", "6"]
+        assert resumed.position.offset == 6
+
+
+@pytest.mark.parametrize("history", [None, History()])
+async def test_who_missed_nothing_has_recovered(history: History | None, autojump_clock: MockClock) -> None:
+    """Also where nothing is remembered, as long as the topic lives."""
+    async with stage(history=history) as here:
+        await here.enter("a")
+        ada, bob = await here.enter(), await here.enter()
+        subscription = await here.hub.subscribe(ada.websocket, "a")
+        here.publish("a", "1")
+        resumed = await here.hub.subscribe(bob.websocket, "a", since=subscription.position)
+        assert resumed.recovered
+        assert bob.got == []
+
+
+@pytest.mark.parametrize(
+    ("epoch", "offset"), [("other", 2), (None, 0), (None, 99), (None, -5)], ids=["epoch", "forgotten", "future", "past"]
+)
+async def test_who_cannot_recover_is_told(epoch: str | None, offset: int, autojump_clock: MockClock) -> None:
+    """It gets nothing of what is remembered, so that a part is not taken for the whole, and then what follows."""
+    async with stage(history=History(size=2)) as here:
+        here.publish("a", "1", "2", "3")
+        real = await here.hub.latest("a")
+        assert real is not None
+        ada = await here.enter()
+        position = Position(epoch or real.position.epoch, offset)
+        subscription = await here.hub.subscribe(ada.websocket, "a", since=position, on_gap=tell)
+        assert not subscription.recovered
+        here.publish("a", "4")
+        assert ada.got == [f"[None after {offset}]", "4"]
+
+
+async def test_a_client_takes_what_it_missed_at_its_own_pace(autojump_clock: MockClock) -> None:
+    """Whatever is published meanwhile; its mailbox need not hold what the topic remembers."""
+    async with stage(history=History(size=1000, max_bytes=10**8), capacity=2) as here:
+        here.publish("a", *(f"{number}".ljust(40_000) for number in range(1, 11)))
+        epoch = here.hub._registry.topics["a"].epoch
+        ada = await here.enter()
+        ada.room = 2
+        async with trio.open_nursery() as nursery:
+
+            async def resume() -> None:
+                subscription = await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 1))
+                assert subscription.recovered
+                assert trio.current_time() >= 2
+
+            nursery.start_soon(resume)
+            for _ in range(3):
+                await trio.sleep(1)
+                here.publish("a", "meanwhile".ljust(40_000))
+                assert here.hub.statistics().behind == 1
+                ada.resume(room=2)
+                await wait_all_tasks_blocked()
+            ada.resume()
+        here.publish("a", "live")
+        got = [message.strip() for message in ada.got]
+        assert got == [*map(str, range(2, 11)), *["meanwhile"] * 3, "live"]
+        assert here.hub.statistics().disconnected == 0
+
+
+async def test_one_whom_the_topic_outruns_has_not_recovered(autojump_clock: MockClock) -> None:
+    """When it forgets faster than the client takes, the client is told what is missing, and goes on with the rest."""
+    async with stage(history=History(size=4)) as here:
+        here.publish("a", *(f"{number}".ljust(70_000) for number in range(1, 5)))
+        epoch = here.hub._registry.topics["a"].epoch
+        ada = await here.enter()
+        ada.room = 1
+        async with trio.open_nursery() as nursery:
+            subscriptions = []
+
+            async def resume() -> None:
+                subscriptions.append(
+                    await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 0), on_gap=tell)
+                )
+
+            nursery.start_soon(resume)
+            await wait_all_tasks_blocked()
+            here.publish("a", *(f"{number}".ljust(70_000) for number in range(5, 12)))
+            ada.resume()
+        assert not subscriptions[0].recovered
+        here.publish("a", "live")
+        assert [message.strip() for message in ada.got] == ["1", "2", "3", "4", "[7 after 4]", "live"]
+
+
+@pytest.mark.parametrize("way", ["cancelled", "unsubscribed", "closed", "left"])
+async def test_an_end_while_it_catches_up(way: str, autojump_clock: MockClock) -> None:
+    """Nothing stays behind, and who closed learns of the end."""
+    async with stage(history=History()) as here:
+        here.publish("a", *["x" * 70_000] * 5)
+        epoch = here.hub._registry.topics["a"].epoch
+        ada = await here.enter()
+        ada.stall()
+        async with trio.open_nursery() as nursery:
+
+            async def resume() -> None:
+                if way in ("closed", "left"):
+                    with pytest.raises(WebSocketDisconnect):
+                        await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 0))
+                else:
+                    await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 0), presence=1)
+
+            nursery.start_soon(resume)
+            await wait_all_tasks_blocked()
+            assert here.hub.statistics().subscriptions == 1
+            match way:
+                case "cancelled":
+                    nursery.cancel_scope.cancel()
+                case "unsubscribed":
+                    await here.hub.unsubscribe(ada.websocket, "a")
+                    ada.resume()
+                case "closed":
+                    ada.cut_off(4000)
+                case "left":
+                    ada.leave()
+        assert here.hub.statistics().subscriptions == 0
+        assert await here.hub.presence("a") == []
+        assert here.hub._registry.topics["a"].joining == {}
+        here.publish("a", "live")
+        assert "live" not in ada.got
+
+
+async def test_messages_for_others_are_not_recovered(autojump_clock: MockClock) -> None:
+    """What was published to some identities is for them also when they come back."""
+    async with stage(history=History()) as here:
+        here.publish("a", "1")
+        here.publish("a", "for bob", to="bob")
+        here.publish("a", "for ada", to="ada")
+        epoch = here.hub._registry.topics["a"].epoch
+        ada = await here.enter()
+        subscription = await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 0), identity="ada")
+        assert subscription.recovered
+        assert ada.got == ["1", "for ada"]
+
+
+async def test_over_a_connection_that_breaks(make_room: Any, autojump_clock: MockClock) -> None:
+    """The whole way: a client that keeps the position of its envelope, breaks in the middle, and resumes."""
+    room: Room = make_room(history=History(ttl=5))
+    envelope = StandardEnvelope()
+    async with room.join("a") as witness:
+        async with room.join(window=NARROW) as ada:
+            await room.hub.subscribe(ada.websocket, "a", envelope=envelope)
+            for number in range(10):
+                await room.hub.broadcast("a", {"number": number})
+            seen = [json.loads(message) for message in await ada.receive(4)]
+            ada.client.vanish()
+        await room.hub.broadcast("a", {"number": 10})
+        async with room.join(window=NARROW) as ada:
+            since = msgspec.convert(seen[-1], Position)  # what else is in the object is ignored
+            subscription = await room.hub.subscribe(ada.websocket, "a", since=since, envelope=envelope)
+            assert subscription.recovered
+            await room.hub.broadcast("a", {"number": 11})
+            seen += [json.loads(message) for message in await ada.receive_rest()]
+        assert [message["data"]["number"] for message in seen] == list(range(12))
+        assert len(await witness.receive(12)) == 12
+        await trio.sleep(10)
+
+
+# The newest first
+
+
+async def test_one_who_joins_may_begin_with_the_newest(autojump_clock: MockClock) -> None:
+    """The last publication, or with keys the last of each, in their order; then what follows."""
+    async with stage(history=History()) as here:
+        here.publish("a", "1", "2")
+        for key in "xyx":
+            here.publish("prices", f"{key} {here.hub.statistics().published}", key=key)
+        ada = await here.enter("a", "prices", "empty", latest=True)
+        here.publish("prices", "live", key="y")
+        assert ada.got == ["2", "y 3", "x 4", "live"]
+
+
+async def test_resume_or_else_the_newest(autojump_clock: MockClock) -> None:
+    """With both, the newest comes only if not everything can be recovered."""
+    async with stage(history=History(size=2)) as here:
+        here.publish("a", "1", "2", "3")
+        epoch = here.hub._registry.topics["a"].epoch
+        ada, bob = await here.enter(), await here.enter()
+        both: dict[str, Any] = {"latest": True, "on_gap": tell}
+        assert (await here.hub.subscribe(ada.websocket, "a", since=Position(epoch, 1), **both)).recovered
+        assert not (await here.hub.subscribe(bob.websocket, "a", since=Position(epoch, 0), **both)).recovered
+        assert ada.got == ["2", "3"]
+        assert bob.got == ["[None after 0]", "3"]
+
+
+async def test_what_cannot_be_asked_for(autojump_clock: MockClock) -> None:
+    """A conflated stream has no places, and a topic that remembers nothing has no newest."""
+    async with stage(history={"a": History()}) as here:
+        ada = await here.enter()
+        with pytest.raises(ValueError, match="use latest=True"):
+            await here.hub.subscribe(ada.websocket, "a", since=Position("x", 0), overflow=Overflow.LATEST)
+        with pytest.raises(ValueError, match="remembers nothing"):
+            await here.hub.subscribe(ada.websocket, "b", latest=True)
+        assert here.hub.statistics().subscriptions == 0
+
+
+# Envelopes
+
+
+async def test_the_standard_envelope(autojump_clock: MockClock) -> None:
+    """Each kind of data is told apart, and gaps have their size."""
+    async with stage(capacity=1, overflow=Overflow.DROP_OLDEST) as here:
+        ada = await here.enter("news", envelope=StandardEnvelope())
+        here.publish("news", {"any": "JSON"}, "text", b"\x00\xff", None)
+        ada.stall()
+        here.publish("news", "5", "6", "7")
+        ada.resume()
+        epoch = here.hub._registry.topics["news"].epoch
+        head = {"topic": "news", "epoch": epoch}
+        assert [json.loads(message) for message in ada.got] == [
+            {**head, "offset": 1, "data": {"any": "JSON"}},
+            {**head, "offset": 2, "data": "text"},
+            {**head, "offset": 3, "base64": "AP8="},
+            {**head, "offset": 4, "data": None},
+            {**head, "offset": 5, "data": "5"},
+            {**head, "offset": 5, "gap": 1},
+            {**head, "offset": 7, "data": "7"},
+        ]
+
+
+class CountingEnvelope(Envelope):
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def publication(self, published: Published) -> Any:
+        self.asked += 1
+        return f"<{published.data!s}>"
+
+
+async def test_an_envelope_is_made_once_for_all_who_have_it(autojump_clock: MockClock) -> None:
+    """Encoding too, also with some behind and some left out; those without an envelope get the message itself."""
+    async with stage(history=History()) as here:
+        envelope = CountingEnvelope()
+        plain = await here.enter("a")
+        clients = [await here.enter("a", envelope=envelope) for _ in range(10)]
+        clients[0].stall()
+        for number in range(3):
+            here.hub.broadcast_nowait("a", str(number), exclude=clients[5].websocket if number else None)
+        here.publish("a", "3")
+        clients[0].resume()
+        late = await here.enter("a", envelope=envelope, latest=True)
+        assert plain.got == ["0", "1", "2", "3"]
+        assert clients[0].got == clients[9].got == ["<0>", "<1>", "<2>", "<3>"]
+        assert clients[5].got == ["<0>", "<3>"]
+        assert late.got == ["<3>"]
+        assert envelope.asked == 4
+        assert here.wire_format.encoded == 8
+
+
+async def test_standard_envelopes_are_one() -> None:
+    """An endpoint that makes one for each of its connections does not pay for each."""
+    assert StandardEnvelope() == StandardEnvelope()
+    assert len({StandardEnvelope(), StandardEnvelope()}) == 1
+    assert CountingEnvelope().gap("a", Gap(1, Position("x", 1))) is None
+
+
+async def test_an_envelope_counts_with_its_size() -> None:
+    """The bounds of a mailbox are for what goes out."""
+    async with stage() as here:
+        ada = await here.enter("a", envelope=CountingEnvelope())
+        subscription = await here.hub.subscribe(ada.websocket, "a")
+        ada.stall()
+        here.publish("a", "on its way", "abc")
+        assert subscription.lag == Lag(1, 5)
+
+
+async def test_an_envelope_that_looks_at_a_receipt() -> None:
+    """In the middle of a delivery there is nothing to settle; the receipt has its numbers afterwards."""
+
+    class Curious(CountingEnvelope):
+        def publication(self, published: Published) -> Any:
+            assert receipt.delivered == 0
+            return super().publication(published)
+
+    async with stage() as here:
+        ada = await here.enter("a", envelope=Curious())
+        receipt = here.hub.broadcast_nowait("a", "1")
+        assert receipt.delivered == 1
+        assert ada.got == ["<1>"]
+
+
+# Random histories
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3)), min_size=1, max_size=6),
+    st.integers(2, 60),
+)
+def test_resuming_again_and_again(pauses: list[int], visits: list[tuple[int, int]], size: int) -> None:
+    """A client comes and goes while others publish: what it says it has recovered, it has, in order and once."""
+
+    async def main() -> None:
+        async with stage(history=History(size=size)) as here:
+            witness = await here.enter("a")
+            done = trio.Event()
+
+            async def publish() -> None:
+                for number in range(60):
+                    here.hub.broadcast_nowait("a", str(number + 1))
+                    for _ in range(pauses[number % len(pauses)]):
+                        await trio.lowlevel.checkpoint()
+                done.set()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publish)
+                since = None
+                for away, room in visits:
+                    for _ in range(away):
+                        await trio.lowlevel.checkpoint()
+                    since = await visit(here, since, room)
+            await done.wait()
+            assert witness.got == [str(number + 1) for number in range(60)]
+
+    async def visit(here: Any, since: Position | None, room: int) -> Position:
+        one: FakeClient = await here.enter()
+        one.room = room
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take, one)
+            subscription: Subscription = await here.hub.subscribe(one.websocket, "a", since=since)
+            first = None if since is None or not subscription.recovered else since.offset + 1
+            for _ in range(4):
+                await trio.lowlevel.checkpoint()
+            position = subscription.position
+            got = [int(str(message)) for message in one.got]
+            nursery.cancel_scope.cancel()
+        one.leave()
+        if first is not None:
+            assert got == list(range(first, first + len(got)))
+            assert position.offset == first + len(got) - 1
+        return position
+
+    async def take(one: FakeClient) -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+            one.resume(room=2)
+
+    read, replay._AT_ONCE = replay._AT_ONCE, 3
+    try:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    finally:
+        replay._AT_ONCE = read
