@@ -56,7 +56,7 @@ class WebSocket(HTTPConnection[Any]):
         self.transport: Transport = _find_transport(scope, receive, send)
         self.starter: Starter | None = None
         self.on_accept: Callable[[], Awaitable[None]] | None = None  # awaited when the handshake has been accepted
-        self.accepted_before = False  # by a hook before the endpoint, whose own accept is still to come
+        self.accepted_before: bool = False  # by a hook before the endpoint, whose own accept is still to come
         self._disconnect_told = False
 
     # The handshake

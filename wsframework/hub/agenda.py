@@ -20,7 +20,7 @@ class Agenda:
     """
 
     def __init__(self) -> None:
-        self.open = True
+        self.open: bool = True
         self._jobs: list[tuple[float, int, Job]] = []
         self._numbers = count()
         self._news = trio.lowlevel.ParkingLot()

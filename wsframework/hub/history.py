@@ -66,7 +66,7 @@ class Memory:
         self._bounds = bounds
         self._publications: deque[tuple[float, Publication]] = deque()
         self._bytes = 0
-        self.first = first
+        self.first: int = first
 
     def __len__(self) -> int:
         self._trim()

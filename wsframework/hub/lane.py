@@ -48,9 +48,9 @@ class Lane:
     __slots__ = ("_first", "_newest", "_receive_channel", "_send_channel", "bounds", "waiting", "waiting_bytes")
 
     def __init__(self, bounds: Bounds) -> None:
-        self.bounds = bounds
-        self.waiting = 0
-        self.waiting_bytes = 0
+        self.bounds: Bounds = bounds
+        self.waiting: int = 0
+        self.waiting_bytes: int = 0
         # Most clients never fall behind, and a channel is 1.8 KB.
         self._send_channel: trio.MemorySendChannel[Slot] | None = None
         self._receive_channel: trio.MemoryReceiveChannel[Slot] | None = None

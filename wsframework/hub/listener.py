@@ -38,7 +38,7 @@ class Listener:
     def __init__(self) -> None:
         self.wire_format: WireFormat = AS_IT_IS
         self.close_code: int | None = None
-        self.close_reason = ""
+        self.close_reason: str = ""
         self.mailbox: Mailbox | None = None
         self._items: deque[Any] = deque()
         self._news = ParkingLot()

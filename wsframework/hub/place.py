@@ -60,9 +60,9 @@ class Place:
         self.lane: Lane = lane
         self.on_gap: OnGap | None = on_gap
         self.envelope: Envelope | None = envelope
-        self.recovered = False
-        self.waiting = 0
-        self.waiting_bytes = 0
+        self.recovered: bool = False
+        self.waiting: int = 0
+        self.waiting_bytes: int = 0
         self._lost = 0  # publications that are missing before the first that waits, or, if none waits, at all
         self._lost_last = 0  # those that are missing behind the last that waits
         self._seen = 0  # while something waits or is missing, and after the end: the last one before that

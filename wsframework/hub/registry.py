@@ -36,8 +36,8 @@ class Registry:
     def __init__(self, bounds: Bounds, histories: Histories, presence_grace: float) -> None:
         self.topics: dict[str, Topic] = {}
         self.subscribers: dict[Recipient, Subscriber] = {}
-        self.pump = Pump()
-        self.agenda = Agenda()
+        self.pump: Pump = Pump()
+        self.agenda: Agenda = Agenda()
         self._bounds = bounds
         self._histories = histories
         self._presence_grace = presence_grace

@@ -47,10 +47,10 @@ class Counters:
     __slots__ = ("conflated", "disconnected", "dropped_by", "published", "whole")
 
     def __init__(self, whole: Counters | None = None) -> None:
-        self.whole = whole
-        self.published = 0
-        self.conflated = 0
-        self.disconnected = 0
+        self.whole: Counters | None = whole
+        self.published: int = 0
+        self.conflated: int = 0
+        self.disconnected: int = 0
         self.dropped_by: dict[Overflow, int] = {}
 
     def count(self, *, dropped_by: Overflow | None = None, conflated: int = 0, disconnected: int = 0) -> None:

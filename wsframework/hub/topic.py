@@ -93,12 +93,12 @@ class Topic:
         self.joining: dict[Place, None] = {}
         self.memory: Memory | None = None if history is None else Memory(history, 1)
         self.pending: list[Publication] = []
-        self.begin = 1
+        self.begin: int = 1
         self.blocking: dict[Place, None] = {}
         self.turn: trio.StrictFIFOLock | None = None
-        self.counters = Counters(counters)
+        self.counters: Counters = Counters(counters)
         self.presence: Presence | None = None
-        self.watched = False
+        self.watched: bool = False
         self._epoch: str | None = None
         self._sweep: _Sweep | None = None
 

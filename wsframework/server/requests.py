@@ -62,7 +62,7 @@ class RequestStream:
         self._refused = False
         self._body = BodyGauge()
         self._closed = False
-        self.returned = False
+        self.returned: bool = False
 
     def answered(self) -> None:
         """Hypercorn has answered the request, and is ready for another."""
