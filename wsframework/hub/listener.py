@@ -60,12 +60,11 @@ class Listener:
 
     async def take(self) -> Any:
         """Return the next item, or None when the hub has stopped and there is nothing any more."""
+        await checkpoint()  # before it takes anything, so that a cancellation loses nothing
         while not self._items:
             if self.close_code == CloseCode.GOING_AWAY:
-                await checkpoint()
                 return None
             if self.close_code is not None:
-                await checkpoint()
                 raise trio.BrokenResourceError(describe(self.close_code, self.close_reason))
             await self._news.park()
         item = self._items.popleft()
