@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -11,12 +11,14 @@ import click
 import trio
 from rich.console import Console
 
-from . import report
+from .chart import draw
 from .comparison import compare, schedule
 from .jobs import DEFAULT_JOBS, JOBS, QUICK_JOBS, Job
-from .load import LoadError, compile_generator
+from .load import LoadError, compiled_programs
+from .page import CHART, DOCS, PAGE, make_page
 from .processes import choose_cores, raise_descriptor_limit
-from .servers import OURS, Peer, find_peers
+from .report import Report, describe_machine, print_report, summarize
+from .servers import OURS, Peer, find_peers, make_certificate
 
 T = TypeVar("T")
 
@@ -44,11 +46,18 @@ def choose(what: str, names: str, known: Mapping[str, T]) -> list[T]:
 @click.option(
     "--peers", "peer_names", help="Comma-separated, or 'all', which is the default. The first is the baseline."
 )
-@click.option("--rounds", type=click.IntRange(1, 100), help="How often each peer does each job. Default: 5.")
-@click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one run measures. Default: 2.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="How often each peer does each job. Default: 3.")
+@click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one run measures. Default: 1.")
 @click.option("--quick", is_flag=True, help=f"{', '.join(QUICK_JOBS)} with three peers, one round of half a second.")
 @click.option("--also", multiple=True, metavar="NAME=COMMAND", help="A further peer; its command has {port} in it.")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write all numbers here.")
+@click.option(
+    "--read",
+    "read_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Measure nothing, take the numbers that --json wrote.",
+)
+@click.option("--write-docs", is_flag=True, help=f"Write {PAGE} and {CHART} in docs/.")
 @click.option("--list", "list_only", is_flag=True, help="Say which jobs and peers there are.")
 def main(
     job_names: str | None,
@@ -58,6 +67,8 @@ def main(
     quick: bool,
     also: tuple[str, ...],
     json_path: Path | None,
+    read_path: Path | None,
+    write_docs: bool,
     list_only: bool,
 ) -> None:
     """Measure wsframework and its peers side by side, on one core each for server and load generator."""
@@ -72,9 +83,42 @@ def main(
     if list_only:
         print_lists(known)
         return
-    jobs = choose("job", job_names or ",".join(QUICK_JOBS if quick else DEFAULT_JOBS), JOBS)
-    peers = choose("peer", peer_names or (",".join((*QUICK_PEERS, *added)) if quick else "all"), known)
-    run(jobs, peers, rounds or (1 if quick else 5), seconds or (0.5 if quick else 2.0), json_path)
+    if read_path is not None:
+        try:
+            report = Report.read(read_path)
+        except ValueError as error:
+            raise click.ClickException(f"{read_path} is no file that --json wrote: {error}") from error
+        names = {row.job for row in report.summary}
+        jobs = [job for job in JOBS.values() if job.name in names]
+        peers = [known.get(name, Peer(name, "", ())) for name in dict.fromkeys(row.peer for row in report.summary)]
+    else:
+        jobs = choose("job", job_names or ",".join(QUICK_JOBS if quick else DEFAULT_JOBS), JOBS)
+        wanted = choose("peer", peer_names or (",".join((*QUICK_PEERS, *added)) if quick else "all"), known)
+        peers, left_out = leave_out(wanted)
+        report = run(jobs, peers, rounds or (1 if quick else 3), seconds or (0.5 if quick else 1.0), left_out)
+    console = open_console()
+    print_report(console, report.summary, jobs, peers)
+    for name, reason in report.left_out.items():
+        console.print(f"{name} was left out: {reason}", style="yellow", markup=False, highlight=False)
+    if json_path is not None:
+        report.write(json_path)
+    if write_docs:
+        (DOCS / PAGE).write_text(make_page(report, jobs, peers), encoding="utf-8")
+        (DOCS / CHART).write_text(draw(report.summary, jobs, peers), encoding="utf-8")
+    if not any(row.median for row in report.summary):
+        raise click.ClickException("Nothing could be measured.")
+
+
+def leave_out(peers: Sequence[Peer]) -> tuple[list[Peer], dict[str, str]]:
+    """Return the peers that can run here, and of the others why not.
+
+    Raises:
+        click.ClickException: The first one, to which the others are compared, cannot.
+    """
+    reasons = {peer.name: reason for peer in peers if (reason := peer.why_not())}
+    if peers[0].name in reasons:
+        raise click.ClickException(f"{peers[0].name} cannot run here: {reasons[peers[0].name]}")
+    return [peer for peer in peers if peer.name not in reasons], reasons
 
 
 def print_lists(peers: Mapping[str, Peer]) -> None:
@@ -87,11 +131,15 @@ def print_lists(peers: Mapping[str, Peer]) -> None:
         click.echo(f"  {peer.name:<27} {peer.description}")
 
 
-def run(jobs: list[Job], peers: list[Peer], rounds: int, seconds: float, json_path: Path | None) -> None:
-    """Measure and report."""
+def open_console() -> Console:
+    """Return where to print; a file has no width, and 80 columns are too few for the tables."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=130)  # a file has no width, and 80 columns are too few for the table
+    return console if console.is_terminal else Console(width=150)
+
+
+def run(jobs: list[Job], peers: list[Peer], rounds: int, seconds: float, left_out: dict[str, str]) -> Report:
+    """Measure."""
+    console = open_console()
     limit, needed = raise_descriptor_limit(), max(job.connections for job in jobs) + 100
     if limit < needed:
         raise click.ClickException(
@@ -104,25 +152,25 @@ def run(jobs: list[Job], peers: list[Peer], rounds: int, seconds: float, json_pa
     runs = list(schedule(jobs, peers, rounds))
     minutes = len(runs) * (1.25 * seconds + 1.5) / 60
     console.print(f"{len(runs)} runs, about {minutes:.0f} minutes." if minutes > 1 else f"{len(runs)} runs.")
+    with_tls = any(job.tls for job in jobs)
     with tempfile.TemporaryDirectory() as directory, console.status("") as status:
 
         def on_start(job: Job, peer: Peer, number: int) -> None:
-            status.update(f"{job.name}, round {number + 1} of {rounds}: {peer.name}")
+            status.update(f"{job.name}, round {number + 1}: {peer.name}")
 
+        measure = partial(
+            compare,
+            cores=cores,
+            seconds=seconds,
+            certificate=make_certificate(Path(directory)) if with_tls else None,
+            on_start=on_start,
+        )
         try:
-            program = compile_generator(Path(directory))
+            with compiled_programs(tls=with_tls) as programs:
+                measurements = trio.run(partial(measure, runs, programs=programs))
         except LoadError as error:
             raise click.ClickException(str(error)) from error
-        measurements = trio.run(
-            partial(compare, runs, program=program, cores=cores, seconds=seconds, on_start=on_start)
-        )
-
-    rows = report.summarize(measurements, jobs, peers)
-    report.print_report(console, rows, jobs, peers)
-    if json_path is not None:
-        report.write_json(json_path, report.describe_machine(cores), seconds, measurements, rows)
-    if not any(row.median for row in rows):
-        raise click.ClickException("Nothing could be measured.")
+    return Report(describe_machine(cores), seconds, measurements, summarize(measurements, jobs, peers), left_out)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Runs every job on every peer, one after the other and in turn, several times."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
 from .jobs import Job
-from .load import LoadError, Sample, run_load
+from .load import LoadError, Programs, Sample, run_load
 from .servers import Peer, open_server
 
 
@@ -28,19 +27,21 @@ def schedule(jobs: Sequence[Job], peers: Sequence[Peer], rounds: int) -> Iterato
     them, and every round begins with another peer, so that none is always the first.
     """
     for job in jobs:
-        for number in range(rounds):
-            first = number % len(peers)
-            for peer in (*peers[first:], *peers[:first]):
+        able = [peer for peer in peers if job.name not in peer.skips]
+        for number in range(rounds if job.rounds is None else min(rounds, job.rounds)):
+            first = number % len(able)
+            for peer in (*able[first:], *able[:first]):
                 yield job, peer, number
 
 
 async def compare(
     runs: Sequence[tuple[Job, Peer, int]],
     *,
-    program: Path,
+    programs: Programs,
     cores: tuple[int, int],
     seconds: float,
-    on_start: Callable[[Job, Peer, int], None],
+    certificate: Mapping[str, str] | None = None,
+    on_start: Callable[[Job, Peer, int], None] = lambda job, peer, number: None,
 ) -> list[Measurement]:
     """Do all the runs, each with a server of its own, and return what was measured.
 
@@ -48,9 +49,10 @@ async def compare(
 
     Args:
         runs: What to do, in this order.
-        program: The compiled load generator.
+        programs: The compiled load generator, and the floor.
         cores: The server's and the load generator's.
         seconds: How long one run measures.
+        certificate: What `make_certificate` gave, if there are jobs with TLS.
         on_start: Called before each run.
     """
     measurements: list[Measurement] = []
@@ -61,7 +63,9 @@ async def compare(
             continue
         on_start(job, peer, number)
         try:
-            async with open_server(peer, server_core) as (pid, port):
+            program = programs.for_job(job)
+            variables = _environment(job, certificate)
+            async with open_server(peer, server_core, floor=programs.floor, variables=variables) as (pid, port):
                 sample = await run_load(program, load_core, job, pid=pid, port=port, seconds=seconds)
         except LoadError as error:
             failed.add((job.name, peer.name))
@@ -69,3 +73,11 @@ async def compare(
         else:
             measurements.append(Measurement(job.name, peer.name, number, sample))
     return measurements
+
+
+def _environment(job: Job, certificate: Mapping[str, str] | None) -> Mapping[str, str]:
+    if not job.tls:
+        return {}
+    if certificate is None:
+        raise LoadError("TLS needs a certificate, which trustme makes: pip install -e '.[bench]'")
+    return certificate

@@ -26,6 +26,16 @@ class Job:
     depth: int = 1
     """Messages in flight: per connection for echo, in all for fan-out."""
 
+    tls: bool = False
+    frozen: int = 0
+    """So many of the subscribers stop reading, for good."""
+
+    against: str | None = None
+    """The job that shows what the frozen ones do to the others."""
+
+    rounds: int | None = None
+    """How many rounds there are at most: memory comes out the same each time, and its run is long."""
+
     by_default: bool = True
 
     @property
@@ -46,10 +56,13 @@ class Job:
         )
         match self.mode:
             case Mode.ECHO:
-                where = f"{self.connections:,} connection{'s' * (self.connections > 1)}"
-                return f"echo of {size}, {where}, {self.depth} in flight on each"
+                where = f"{self.connections:,} connection{'s' * (self.connections > 1)}{' with TLS' * self.tls}"
+                return f"echo of {size}, {where}" + f", {self.depth} in flight on each" * (self.depth > 1)
             case Mode.FAN:
-                return f"fan-out of {size} to {self.connections:,} subscribers, {self.depth} in flight"
+                some = f", {self.frozen} of them frozen" if self.frozen else ""
+                return f"fan-out of {size} to {self.connections:,} subscribers{some}" + (
+                    f", {self.depth} in flight" * (self.depth > 1)
+                )
             case Mode.CONNECT:
                 return f"connect, upgrade and close, {self.connections} at a time"
             case Mode.IDLE:
@@ -64,14 +77,17 @@ JOBS: Mapping[str, Job] = {
         Job("echo-1000", Mode.ECHO, 1000),
         Job("echo-100x16", Mode.ECHO, 100, depth=16),
         Job("echo-16k", Mode.ECHO, 100, size=16 * 1024),
-        Job("echo-1m", Mode.ECHO, 10, size=1024 * 1024, by_default=False),
-        Job("fan-100", Mode.FAN, 100, by_default=False),
+        Job("echo-1m", Mode.ECHO, 10, size=1024 * 1024),
+        Job("echo-tls", Mode.ECHO, 100, tls=True),
+        Job("fan-100", Mode.FAN, 100),
         Job("fan-1000", Mode.FAN, 1000),
+        Job("fan-5000", Mode.FAN, 5000),
         Job("fan-1000x16", Mode.FAN, 1000, depth=16),
-        Job("fan-5000", Mode.FAN, 5000, by_default=False),
-        Job("connect", Mode.CONNECT, 32, by_default=False),
-        Job("idle-1000", Mode.IDLE, 1000, by_default=False),
-        Job("idle-10000", Mode.IDLE, 10_000, by_default=False),
+        Job("fan-4k", Mode.FAN, 1000, size=4096),
+        Job("fan-4k-frozen", Mode.FAN, 1000, size=4096, frozen=10, against="fan-4k"),
+        Job("connect", Mode.CONNECT, 32),
+        Job("idle-1000", Mode.IDLE, 1000, rounds=1, by_default=False),
+        Job("idle-10000", Mode.IDLE, 10_000, rounds=1),
     )
 }
 

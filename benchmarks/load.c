@@ -1,15 +1,16 @@
 /*
  * A single-threaded WebSocket load generator for one server on loopback.
  *
- *     load echo    PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP
- *     load fan     PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP
- *     load connect PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP
- *     load idle    PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP
+ *     load echo    PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP FROZEN
+ *     load fan     PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP FROZEN
+ *     load connect PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP FROZEN
+ *     load idle    PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP FROZEN
  *
  * echo:    every connection keeps DEPTH messages of SIZE bytes in flight. Replies that arrive together are answered
  *          together, with one write.
  * fan:     connection 0 publishes and every connection, 0 too, receives. DEPTH publishes are in flight, counted by the
- *          copies that connection 0 gets. Latency is taken at every subscriber, from the publish to the delivery.
+ *          copies that connection 0 gets. Latency is taken at every subscriber, from the publish to the delivery. The
+ *          last FROZEN of the connections stop reading after their first message, for good; counted are the others.
  * connect: CONNECTIONS clients at a time connect, upgrade, send a close frame and wait for the end of the stream.
  * idle:    every connection gets one echo, then stays silent for as long as the caller likes.
  *
@@ -25,6 +26,8 @@
  * Every payload byte that comes back is compared with what was sent. All messages are equal, which is why a
  * connection's queue of outgoing messages is only a number. Nothing here waits for one socket: what the kernel does not
  * take at once is sent when epoll says so.
+ *
+ * Compiled with -DTLS and OpenSSL it speaks TLS, and does not check the certificate.
  */
 
 #define _GNU_SOURCE
@@ -45,6 +48,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#endif
 
 enum {
     EVENTS = 512,
@@ -55,9 +62,12 @@ enum {
     HANDSHAKES = 64,             /* at a time, while the connections are being opened */
     PORTS_PER_ADDRESS = 20000,   /* then the next address of 127.0.0.0/8 */
     PUBLISHES = 1 << 16,         /* publishing times that are remembered, a power of two */
+    FROZEN_BUFFER = 4096,        /* what the kernel keeps for a client that does not read */
+    FROZEN_BYTES = 3 << 20,      /* published to frozen clients before it counts: by then their sockets are full,
+                                    which took 2.8 MB where net.ipv4.tcp_wmem allows 4 MiB */
 };
 
-static const double CONNECT_SECONDS = 60, SETTLE_SECONDS = 0.3, FIRST_SECONDS = 10, DRAIN_SECONDS = 2;
+static const double CONNECT_SECONDS = 60, SETTLE_SECONDS = 0.3, FIRST_SECONDS = 10, FILL_SECONDS = 60, STALL_SECONDS = 5, DRAIN_SECONDS = 2;
 
 static const uint8_t MASK[4] = {0x12, 0x34, 0x56, 0x78};
 static const char KEY[] = "dGhlIHNhbXBsZSBub25jZQ==";            /* RFC 6455, 1.3 has this key and the answer to it */
@@ -92,10 +102,13 @@ struct connection {
     uint64_t sent, received;
     uint64_t *times;             /* echo: when the messages in flight were sent, a ring of `depth` */
     uint64_t started;            /* connect: when this client began */
+#ifdef TLS
+    SSL *tls;
+#endif
 };
 
 static enum mode mode;
-static int port, connections, depth;
+static int port, connections, depth, frozen;
 static const char *path;
 static size_t size;
 static double seconds, warmup;
@@ -160,6 +173,58 @@ static double percentile_us(double fraction) {
     return (double)longest / 1e3;
 }
 
+/* --------------------------------------------------------------------------------------------------- sockets */
+
+/* Both are recv(2) and send(2) in what they return, also where the bytes go through TLS. */
+#ifdef TLS
+static SSL_CTX *tls_context;
+
+static ssize_t tls_result(struct connection *c, int n) {
+    if (n > 0)
+        return n;
+    switch (SSL_get_error(c->tls, n)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        errno = EAGAIN;
+        break;
+    case SSL_ERROR_ZERO_RETURN:
+        return 0;
+    case SSL_ERROR_SSL:
+        errno = EPROTO;
+    }
+    ERR_clear_error();
+    return -1;
+}
+
+static ssize_t receive_some(struct connection *c, void *buffer, size_t length) {
+    ERR_clear_error();
+    return tls_result(c, SSL_read(c->tls, buffer, (int)length));
+}
+
+static ssize_t send_some(struct connection *c, const void *data, size_t length) {
+    ERR_clear_error();
+    return tls_result(c, SSL_write(c->tls, data, length < BATCH_SIZE ? (int)length : BATCH_SIZE));
+}
+
+static void open_tls(struct connection *c) {
+    if (!tls_context) {
+        tls_context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_mode(tls_context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    }
+    c->tls = SSL_new(tls_context);
+    SSL_set_fd(c->tls, c->fd);
+    SSL_set_connect_state(c->tls);
+}
+#else
+static ssize_t receive_some(struct connection *c, void *buffer, size_t length) {
+    return recv(c->fd, buffer, length, 0);
+}
+
+static ssize_t send_some(struct connection *c, const void *data, size_t length) {
+    return send(c->fd, data, length, MSG_NOSIGNAL);
+}
+#endif
+
 /* -------------------------------------------------------------------------------------------------- sending */
 
 static void build_frames(void) {
@@ -194,8 +259,14 @@ static void build_frames(void) {
     }
 }
 
+/*
+ * Edge-triggered: level-triggered, epoll looks at a socket once more after each read, a tenth of this program's time at
+ * a fan-out. So a read must go on until it got less than it asked for, and until the end once the end is announced.
+ */
+static const uint32_t READ = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
 static void watch(struct connection *c, bool write) {
-    struct epoll_event event = {.events = EPOLLIN | (write ? EPOLLOUT : 0), .data.u32 = (uint32_t)(c - all)};
+    struct epoll_event event = {.events = READ | (write ? EPOLLOUT : 0), .data.u32 = (uint32_t)(c - all)};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event))
         fail("epoll_ctl: %s", strerror(errno));
     c->wants_write = write;
@@ -221,7 +292,7 @@ static void flush(struct connection *c) {
             next_out(c);
         if (!c->out_left)
             break;
-        ssize_t n = send(c->fd, c->out, c->out_left, MSG_NOSIGNAL);
+        ssize_t n = send_some(c, c->out, c->out_left);
         if (n < 0) {
             if (errno != EAGAIN)
                 fail("send on connection %d: %s", (int)(c - all), strerror(errno));
@@ -254,6 +325,10 @@ static void begin(struct connection *c, uint64_t number) {
     if (fd < 0)
         fail("socket: %s", strerror(errno));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (c - all >= connections - frozen) {
+        int little = FROZEN_BUFFER;
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    }
 
     /* One address has 28,000 ports to connect from, and a closed connection keeps its port for a minute. */
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
@@ -270,7 +345,10 @@ static void begin(struct connection *c, uint64_t number) {
     uint64_t *times = c->times;
     *c = (struct connection){.fd = fd, .state = CONNECTING, .wants_write = true, .times = times, .started = now_ns()};
     c->head = malloc(HEAD_SIZE);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = (uint32_t)(c - all)};
+#ifdef TLS
+    open_tls(c);
+#endif
+    struct epoll_event event = {.events = READ | EPOLLOUT, .data.u32 = (uint32_t)(c - all)};
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
         fail("epoll_ctl: %s", strerror(errno));
     in_handshake++;
@@ -292,7 +370,10 @@ static void send_upgrade(struct connection *c) {
         "Sec-WebSocket-Key: %s\r\n"
         "Sec-WebSocket-Version: 13\r\n"
         "\r\n", path, port, KEY);
-    if (send(c->fd, request, (size_t)n, MSG_NOSIGNAL) != n)   /* an empty socket buffer takes this much */
+    ssize_t sent = send_some(c, request, (size_t)n);
+    if (sent < 0 && errno == EAGAIN)
+        return;   /* TLS has a handshake of its own, and we are called again */
+    if (sent != n)   /* an empty socket buffer takes this much */
         fail("send of the handshake: %s", strerror(errno));
     c->state = UPGRADING;
     watch(c, false);
@@ -300,7 +381,7 @@ static void send_upgrade(struct connection *c) {
 
 static void send_close(struct connection *c) {
     uint8_t frame[8] = {0x80 | CLOSE, 0x80 | 2, MASK[0], MASK[1], MASK[2], MASK[3], 0x03 ^ MASK[0], 0xe8 ^ MASK[1]};
-    if (send(c->fd, frame, sizeof frame, MSG_NOSIGNAL) != sizeof frame)
+    if (send_some(c, frame, sizeof frame) != sizeof frame)
         fail("send of a close frame: %s", strerror(errno));
     c->state = CLOSING;
 }
@@ -446,28 +527,41 @@ static void receive_frames(struct connection *c, const uint8_t *data, size_t len
 }
 
 static void finish_client(struct connection *c) {
+#ifdef TLS
+    SSL_free(c->tls);
+#endif
     close(c->fd);
     record(now_ns() - c->started);
     c->state = UNUSED;
     clients_finished++;
 }
 
-static void readable(struct connection *c) {
-    ssize_t n = recv(c->fd, receive_buffer, sizeof receive_buffer, 0);
+/* Returns whether there may be more. */
+static bool read_once(struct connection *c, bool ended) {
+    ssize_t n = receive_some(c, receive_buffer, sizeof receive_buffer);
     if (n < 0 && errno == EAGAIN)
-        return;
+        return false;
     if (n <= 0) {
         if (c->state == CLOSING)
             finish_client(c);
         else
             fail("connection %d ended: %s", (int)(c - all), n ? strerror(errno) : "end of file");
-        return;
+        return false;
     }
     size_t used = 0;
     if (c->state == UPGRADING)
         used = receive_head(c, receive_buffer, (size_t)n);
     if (used < (size_t)n)
         receive_frames(c, receive_buffer + used, (size_t)n - used);
+#ifdef TLS
+    return true;   /* a read gives one record at most */
+#endif
+    return ended || (size_t)n == sizeof receive_buffer;
+}
+
+static void readable(struct connection *c, bool ended) {
+    while (read_once(c, ended))
+        ;
 }
 
 /* ---------------------------------------------------------------------------------------------------- phases */
@@ -483,8 +577,8 @@ static void turn(uint64_t deadline) {
             send_upgrade(c);
         else if (events[i].events & EPOLLOUT)
             flush(c);
-        if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-            readable(c);
+        if (c->state > CONNECTING && events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            readable(c, events[i].events & ~(uint32_t)(EPOLLIN | EPOLLOUT));
     }
 }
 
@@ -523,9 +617,32 @@ static void first_message(void) {
         fail("only %" PRIu64 " of %d connections received the first message", total, connections);
 }
 
+static void freeze(void) {
+    for (int i = connections - frozen; i < connections; i++)
+        if (epoll_ctl(epoll_fd, EPOLL_CTL_DEL, all[i].fd, NULL))
+            fail("epoll_ctl: %s", strerror(errno));
+}
+
+/* Until their sockets are full, frozen clients do no harm. A server that waits for one of them stands still then. */
+static void fill_the_frozen(void) {
+    uint64_t deadline = after(FILL_SECONDS), seen = 0, patience = 0;
+    while (all->received * size < FROZEN_BYTES) {
+        if (all->received != seen || !patience) {
+            seen = all->received;
+            patience = after(STALL_SECONDS);
+        }
+        turn(patience);
+        if (now_ns() > patience)
+            fail("%d clients that stopped reading held up all the others, who got nothing for %.0f s", frozen,
+                 STALL_SECONDS);
+        if (now_ns() > deadline)
+            fail("the frozen clients had not filled up after %.0f s", FILL_SECONDS);
+    }
+}
+
 static uint64_t missing(void) {
     uint64_t count = 0;
-    for (int i = 0; i < connections; i++)
+    for (int i = 0; i < connections - frozen; i++)
         count += (mode == FAN ? all->sent : all[i].sent) - all[i].received;
     return count;
 }
@@ -555,6 +672,8 @@ static void measure(void (*run_for)(double), const uint64_t *counter) {
     if (mode == FAN) {
         replying = true;
         send_messages(all, (uint64_t)depth, now_ns());
+        if (frozen)
+            fill_the_frozen();
     } else if (mode == ECHO) {
         replying = true;
         for (int i = 0; i < connections; i++)
@@ -587,8 +706,8 @@ static void measure(void (*run_for)(double), const uint64_t *counter) {
 
 static void parse_arguments(int count, char **arguments) {
     static const char *const names[] = {"echo", "fan", "connect", "idle"};
-    if (count != 9) {
-        fprintf(stderr, "usage: load echo|fan|connect|idle PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP\n");
+    if (count != 10) {
+        fprintf(stderr, "usage: load echo|fan|connect|idle PORT PATH CONNECTIONS SIZE DEPTH SECONDS WARMUP FROZEN\n");
         exit(2);
     }
     int found = 0;
@@ -602,7 +721,9 @@ static void parse_arguments(int count, char **arguments) {
     depth = atoi(arguments[6]);
     seconds = atof(arguments[7]);
     warmup = atof(arguments[8]);
-    if (found == 4 || port < 1 || connections < 1 || depth < 1 || depth >= PUBLISHES)
+    frozen = atoi(arguments[9]);
+    if (found == 4 || port < 1 || connections < 1 || depth < 1 || depth >= PUBLISHES || frozen < 0
+        || frozen >= connections || (frozen && mode != FAN))
         fail("these arguments make no sense");
 }
 
@@ -623,6 +744,7 @@ int main(int count, char **arguments) {
         turn_until(after(SETTLE_SECONDS));
         first_message();
         printf("{\"phase\": \"connected\", \"seconds\": %.6f}\n", took);
+        freeze();
         if (mode != IDLE)
             measure(messages_for, &total);
     }

@@ -1,8 +1,11 @@
-"""Compiles the load generator and drives one run of it against one server."""
+"""Compiles the programs in C, and drives one run of the load generator against one server."""
 
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
@@ -14,10 +17,11 @@ import trio
 from .jobs import Job, Mode
 from .processes import cpu_seconds, memory_bytes, open_pinned
 
-SOURCE = Path(__file__).with_name("load.c")
+SOURCES = Path(__file__).parent
 
-# Opening the connections, the first message and the drain have deadlines of their own in load.c, 60, 10 and 2 s.
-PREPARATION_SECONDS = 80
+# Opening the connections, the first message, the frozen clients and the drain have deadlines of their own in load.c:
+# 60, 10, 60 and 2 s.
+PREPARATION_SECONDS = 140
 
 
 class LoadError(Exception):
@@ -55,20 +59,55 @@ def find_compiler() -> str | None:
     return next((path for name in candidates if name and (path := shutil.which(name))), None)
 
 
-def compile_generator(directory: Path) -> Path:
-    """Compile the load generator into a directory and return the program.
+@attrs.frozen
+class Programs:
+    """What was compiled."""
+
+    load: Path
+    floor: Path
+    load_tls: Path | None = None
+    """The load generator over TLS, if a job needs it and OpenSSL's headers are there."""
+
+    def for_job(self, job: Job) -> Path:
+        """Return the load generator for a job.
+
+        Raises:
+            LoadError: It needs TLS, and that could not be compiled.
+        """
+        if not job.tls:
+            return self.load
+        if self.load_tls is None:
+            raise LoadError("TLS needs the headers of OpenSSL (libssl-dev), to compile the load generator with")
+        return self.load_tls
+
+
+@contextmanager
+def compiled_programs(*, tls: bool = False) -> Iterator[Programs]:
+    """Compile the load generator and the floor into a directory that is there for as long as the block.
 
     Raises:
         LoadError: There is no C compiler, or it is not satisfied.
     """
+    with tempfile.TemporaryDirectory() as directory:
+        load = _compile(Path(directory, "load"), "load.c")
+        floor = _compile(Path(directory, "floor"), "floor.c")
+        load_tls = None
+        if tls:
+            try:
+                load_tls = _compile(Path(directory, "load-tls"), "load.c", "-DTLS", "-lssl", "-lcrypto")
+            except LoadError:
+                load_tls = None  # its job says so
+        yield Programs(load, floor, load_tls)
+
+
+def _compile(program: Path, source: str, *options: str) -> Path:
     compiler = find_compiler()
     if compiler is None:
         raise LoadError("The load generator is written in C: install a C compiler (cc, gcc or clang), or set CC.")
-    program = directory / "load"
-    command = [compiler, "-O2", "-o", str(program), str(SOURCE)]
+    command = [compiler, "-O2", "-o", str(program), str(SOURCES / source), *options]
     compiled = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if compiled.returncode:
-        raise LoadError(f"{compiler} cannot compile {SOURCE.name}:\n{compiled.stderr.strip()}")
+        raise LoadError(f"{compiler} cannot compile {source}:\n{compiled.stderr.strip()}")
     return program
 
 
@@ -113,7 +152,7 @@ async def run_load(program: Path, core: int, job: Job, *, pid: int, port: int, s
     Raises:
         LoadError: The server refused, closed, answered with wrong bytes, or nothing happened in time.
     """
-    numbers = (port, job.path, job.connections, job.size, job.depth, seconds, seconds / 4)
+    numbers = (port, job.path, job.connections, job.size, job.depth, seconds, seconds / 4, job.frozen)
     command = [str(program), job.mode.value, *map(str, numbers)]
     budget = PREPARATION_SECONDS + 2 * seconds
     memory_before = memory_bytes(pid)

@@ -1,5 +1,6 @@
-"""Turns measurements into medians and ratios, a table to read and JSON to keep."""
+"""Turns measurements into medians and ratios, a table for the terminal and JSON to keep."""
 
+import datetime
 import os
 import platform
 import statistics
@@ -17,10 +18,12 @@ from rich.table import Table
 from .comparison import Measurement
 from .jobs import Job, Mode
 from .load import Sample
-from .servers import Peer
+from .servers import FLOOR, Peer
 
-# A generator that is busier than this may be what limits the rate.
-GENERATOR_LIMIT = 0.95
+# A generator that is busier than this may be what limits the rate, unless the floor got so much more through it at the
+# same job: where messages come one by one the generator is busy with waking up, and does more at a time when it must.
+GENERATOR_LIMIT = 0.9
+HEADROOM = 1.2
 
 # A server that had less of its core than this, with work waiting all the time, had to share it.
 SERVER_LIMIT = 0.9
@@ -46,7 +49,22 @@ class Row:
     spread: float | None = None
     """How far the rounds lie apart: the largest rate less the smallest, as a part of the median."""
 
+    headroom: float | None = None
+    """How many times as much the floor got through the same load generator at this job."""
+
+    frozen_rate: float | None = None
+    """With frozen clients: the rate, as a part of the rate without."""
+
+    frozen_p99: float | None = None
+    """With frozen clients: how many times as long the 99th percentile of the others is as without."""
+
     error: str | None = None
+
+    @property
+    def generator_bound(self) -> bool:
+        """Whether the load generator may have limited the rate."""
+        busy = self.median is not None and (self.median.generator_busy or 0) > GENERATOR_LIMIT
+        return busy and not (self.headroom is not None and self.headroom >= HEADROOM)
 
 
 def summarize(measurements: Iterable[Measurement], jobs: Sequence[Job], peers: Sequence[Peer]) -> list[Row]:
@@ -55,7 +73,10 @@ def summarize(measurements: Iterable[Measurement], jobs: Sequence[Job], peers: S
     rows = []
     for job in jobs:
         base = _samples(by_run.values(), job.name, peers[0].name)
+        floor = _median(sample.rate for sample in _samples(by_run.values(), job.name, FLOOR).values())
         for peer in peers:
+            if job.name in peer.skips:
+                continue
             samples = _samples(by_run.values(), job.name, peer.name)
             errors = [m.error for m in by_run.values() if (m.job, m.peer) == (job.name, peer.name) and m.error]
             if not samples:
@@ -67,18 +88,26 @@ def summarize(measurements: Iterable[Measurement], jobs: Sequence[Job], peers: S
                 ratio = _median(_ratio(theirs.connection_bytes, ours.connection_bytes) for ours, theirs in pairs)
             else:
                 ratio = _median(_ratio(ours.rate, theirs.rate) for ours, theirs in pairs)
+            median = _median_sample(list(samples.values()))
             rows.append(
                 Row(
                     job.name,
                     peer.name,
-                    _median_sample(list(samples.values())),
+                    median,
                     ratio,
                     _median(_ratio(theirs.cpu_us, ours.cpu_us) for ours, theirs in pairs),
                     _spread([sample.rate for sample in samples.values() if sample.rate is not None]),
+                    None if peer.name == FLOOR else _ratio(floor, median.rate),
+                    *_with_frozen(samples, _samples(by_run.values(), job.against or "", peer.name)),
                     errors[0] if errors else None,
                 )
             )
     return rows
+
+
+def _with_frozen(frozen: dict[int, Sample], free: dict[int, Sample]) -> tuple[float | None, float | None]:
+    pairs = [(sample, free[number]) for number, sample in frozen.items() if number in free]
+    return _median(_ratio(a.rate, b.rate) for a, b in pairs), _median(_ratio(a.p99_us, b.p99_us) for a, b in pairs)
 
 
 def _samples(measurements: Iterable[Measurement], job: str, peer: str) -> dict[int, Sample]:
@@ -111,7 +140,7 @@ def print_report(console: Console, rows: Sequence[Row], jobs: Sequence[Job], pee
     """Print a table per job and what needs to be said about it."""
     for job in jobs:
         mine = [row for row in rows if row.job == job.name]
-        columns = _IDLE_COLUMNS if job.mode is Mode.IDLE else _COLUMNS
+        columns = columns_of(job)
         table = Table(title=f"{job.name}: {job.title}", title_justify="left", title_style="bold", box=box.SIMPLE)
         table.add_column("peer", no_wrap=True)
         for heading, _ in columns:
@@ -120,7 +149,7 @@ def print_report(console: Console, rows: Sequence[Row], jobs: Sequence[Job], pee
             style = "bold" if row.peer == peers[0].name else None
             table.add_row(row.peer, *(cell(row) for _, cell in columns), style=style)
         console.print(table)
-        for note, names in _notes(mine, job).items():
+        for note, names in notes(mine, job).items():
             console.print(f"  {', '.join(names)}: {note}", style="yellow", markup=False, highlight=False)
         console.print()
     console.print(
@@ -141,7 +170,17 @@ def _times(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}x"
 
 
-_COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
+Column = tuple[str, Callable[[Row], str]]
+
+
+def columns_of(job: Job) -> Sequence[Column]:
+    """Return what a table of this job has beside the peers' names: headings, and what makes the cells."""
+    if job.mode is Mode.IDLE:
+        return _IDLE_COLUMNS
+    return (*_COLUMNS, *_FROZEN_COLUMNS) if job.against else _COLUMNS
+
+
+_COLUMNS: Sequence[Column] = (
     ("per second", _number("rate", "{:,.0f}")),
     ("ratio", lambda row: _times(row.ratio)),
     ("+-", lambda row: "-" if row.spread is None else f"{row.spread / 2:.0%}"),
@@ -153,19 +192,24 @@ _COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
     ("generator", _number("generator_busy", "{:.0%}")),
 )
 
-_IDLE_COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
+_FROZEN_COLUMNS: Sequence[Column] = (
+    ("rate, frozen/not", lambda row: _times(row.frozen_rate)),
+    ("p99, frozen/not", lambda row: _times(row.frozen_p99)),
+)
+
+_IDLE_COLUMNS: Sequence[Column] = (
     ("KiB per connection", _number("connection_bytes", "{:,.1f}", 1 / 1024)),
     ("ratio", lambda row: _times(row.ratio)),
 )
 
 
-def _notes(rows: Iterable[Row], job: Job) -> dict[str, list[str]]:
+def notes(rows: Iterable[Row], job: Job) -> dict[str, list[str]]:
     """Return what has to be said beside the numbers, and of which peers."""
-    notes: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for row in rows:
         for note in _notes_on(row, job):
-            notes.setdefault(note, []).append(row.peer)
-    return notes
+            found.setdefault(note, []).append(row.peer)
+    return found
 
 
 def _notes_on(row: Row, job: Job) -> Iterable[str]:
@@ -175,8 +219,10 @@ def _notes_on(row: Row, job: Job) -> Iterable[str]:
         return
     if row.median.missing:
         yield f"{row.median.missing:,} messages had not arrived two seconds after the end"
-    if (row.median.generator_busy or 0) > GENERATOR_LIMIT:
-        yield "the load generator was busy nearly all the time, so the server may be faster than this"
+    if row.peer == FLOOR:
+        return
+    if row.generator_bound:
+        yield "generator-bound: the load generator was busy nearly all the time, so the server may be faster than this"
     elif job.keeps_busy and row.median.server_busy is not None and row.median.server_busy < SERVER_LIMIT:
         yield "neither side had its core all the time: something else runs here, so trust the CPU columns more"
 
@@ -187,6 +233,7 @@ def _notes_on(row: Row, job: Job) -> Iterable[str]:
 def describe_machine(cores: tuple[int, int]) -> dict[str, Any]:
     """Return what someone needs to know who compares two reports."""
     return {
+        "date": datetime.date.today().isoformat(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "server_core": cores[0],
@@ -197,17 +244,31 @@ def describe_machine(cores: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def write_json(
-    path: Path, machine: dict[str, Any], seconds: float, measurements: Sequence[Measurement], rows: Sequence[Row]
-) -> None:
-    """Write everything that was measured, and the medians, to a file."""
-    document = {
-        "machine": machine,
-        "seconds": seconds,
-        "summary": [attrs.asdict(row) for row in rows],
-        "measurements": [attrs.asdict(measurement) for measurement in measurements],
-    }
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+@attrs.frozen
+class Report:
+    """Everything that a run of the command found out, as it is kept in a file."""
+
+    machine: dict[str, Any]
+    seconds: float
+    """How long each run measured."""
+
+    measurements: list[Measurement]
+    summary: list[Row]
+    left_out: dict[str, str] = attrs.field(factory=dict)
+    """Peers that could not run here, and why."""
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+    @classmethod
+    def read(cls, path: Path) -> "Report":
+        """Read what `write` has written.
+
+        Raises:
+            ValueError: The file holds something else.
+        """
+        return msgspec.json.decode(path.read_bytes(), type=cls)
 
 
 def _processor() -> str:

@@ -3,15 +3,21 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import trio
 
-from benchmarks.comparison import Measurement, schedule
-from benchmarks.jobs import JOBS
-from benchmarks.load import Sample, find_compiler
-from benchmarks.report import summarize
-from benchmarks.servers import Peer, find_peers
+from benchmarks.chart import draw
+from benchmarks.comparison import Measurement, compare, schedule
+from benchmarks.jobs import JOBS, Job, Mode
+from benchmarks.load import Sample, compiled_programs, find_compiler
+from benchmarks.page import make_page
+from benchmarks.processes import choose_cores
+from benchmarks.report import Report, summarize
+from benchmarks.servers import FLOOR, Peer, find_peers
 
 PROJECT = Path(__file__).parent.parent
 
@@ -26,7 +32,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @needs_load
-@pytest.mark.parametrize("job", ["echo-1", "fan-100", "connect", "idle-1000"])
+@pytest.mark.parametrize("job", ["echo-1", "echo-1m", "fan-100", "connect", "idle-1000"])
 def test_one_command(job: str, tmp_path: Path) -> None:
     """One command measures, prints a table and writes JSON."""
     path = tmp_path / "result.json"
@@ -38,6 +44,27 @@ def test_one_command(job: str, tmp_path: Path) -> None:
     assert row["ratio"] == 1
     assert row["median"]["missing"] == 0
     assert row["median"]["connection_bytes" if job == "idle-1000" else "rate"] > 0
+
+
+@needs_load
+def test_floor() -> None:
+    """The floor is measured like a server, and the load generator is never said to be its bottleneck."""
+    done = run("--jobs", "echo-100", "--peers", "wsframework,floor", "--rounds", "1", "--seconds", "0.2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "floor" in done.stdout
+    assert "generator-bound" not in done.stdout
+
+
+@needs_load
+def test_frozen_clients() -> None:
+    """The clients that read are served while others do not, and only theirs is counted as missing."""
+    job = Job("few", Mode.FAN, 20, size=4096, frozen=2)
+    runs = [(job, find_peers()["wsframework"], 0)]
+    with compiled_programs() as programs:
+        [measured] = trio.run(partial(compare, runs, programs=programs, cores=choose_cores(), seconds=0.2))
+    assert measured.error is None
+    assert measured.sample is not None
+    assert measured.sample.missing == 0
 
 
 @needs_load
@@ -97,3 +124,106 @@ def test_ratios_are_taken_round_by_round() -> None:
     assert theirs.cpu_ratio == pytest.approx(2)
     assert theirs.median is not None
     assert theirs.median.rate == 50
+
+
+def sample(rate: float, **more: float) -> Sample:
+    return Sample(rate=rate, p50_us=100.0, p99_us=more.pop("p99_us", 200.0), cpu_us=1e6 / rate, **more)
+
+
+def test_a_busy_generator_is_said_to_be_the_bound_unless_the_floor_is_well_above() -> None:
+    """A rate counts as the server's where the same load generator got clearly more out of the floor."""
+    job, peers = JOBS["echo-1"], [Peer(name, "", ()) for name in ("slow", "fast", FLOOR)]
+    rates = {"slow": 100.0, "fast": 900.0, FLOOR: 1000.0}
+    measurements = [Measurement(job.name, name, 0, sample(rate, generator_busy=0.95)) for name, rate in rates.items()]
+    rows = {row.peer: row for row in summarize(measurements, [job], peers)}
+    assert not rows["slow"].generator_bound
+    assert rows["fast"].generator_bound
+    assert rows["slow"].headroom == 10
+
+
+def test_what_frozen_clients_do_is_a_ratio_of_the_same_round() -> None:
+    """The job with frozen clients is compared with the one without, round by round."""
+    free, frozen, peer = JOBS["fan-4k"], JOBS["fan-4k-frozen"], Peer("ours", "", ())
+    measurements = []
+    for number, speed in enumerate([1.0, 0.1]):
+        measurements.append(Measurement(free.name, "ours", number, sample(speed * 100, p99_us=10 / speed)))
+        measurements.append(Measurement(frozen.name, "ours", number, sample(speed * 90, p99_us=12 / speed)))
+    [_, row] = summarize(measurements, [free, frozen], [peer])
+    assert row.frozen_rate == pytest.approx(0.9)
+    assert row.frozen_p99 == pytest.approx(1.2)
+
+
+def test_a_job_that_a_peer_is_not_made_for() -> None:
+    """It is neither run nor reported."""
+    job, peers = JOBS["echo-tls"], [Peer("a", "", ()), Peer("b", "", (), None, frozenset({"echo-tls"}))]
+    assert [peer.name for _, peer, _ in schedule([job], peers, 1)] == ["a"]
+    assert [row.peer for row in summarize([], [job], peers)] == ["a"]
+
+
+def test_a_peer_whose_package_is_not_installed() -> None:
+    """Why a peer cannot run here is the last line of what importing it said."""
+    assert find_peers()["wsframework"].why_not() is None
+    reason = Peer("other", "", (), "benchmarks.peers.nowhere").why_not()
+    assert reason == "ModuleNotFoundError: No module named 'benchmarks.peers.nowhere'"
+
+
+@pytest.fixture
+def report() -> Report:
+    """What a small run might have found."""
+    jobs = [JOBS["echo-1"], JOBS["fan-4k-frozen"], JOBS["idle-1000"]]
+    peers = [Peer("wsframework", "", ()), Peer("a<b", "", ())]
+    measurements = [
+        Measurement("echo-1", "wsframework", 0, sample(1000.0, generator_busy=0.5)),
+        Measurement("echo-1", "a<b", 0, sample(2000.0, generator_busy=0.95)),
+        Measurement("fan-4k-frozen", "wsframework", 0, sample(300.0)),
+        Measurement("fan-4k-frozen", "a<b", 0, None, "10 clients held up all the others"),
+        Measurement("idle-1000", "wsframework", 0, Sample(connection_bytes=10_240.0)),
+        Measurement("idle-1000", "a<b", 0, Sample(connection_bytes=20_480.0)),
+    ]
+    machine = {
+        "date": "2030-01-02",
+        "processor": "Z80",
+        "cores": 2,
+        "system": "Linux",
+        "python": "CPython",
+        "packages": {},
+    }
+    return Report(machine, 1.5, measurements, summarize(measurements, jobs, peers), {"c": "not installed"})
+
+
+def parts(report: Report) -> tuple[list[Job], list[Peer]]:
+    names = dict.fromkeys(row.job for row in report.summary)
+    return [JOBS[name] for name in names], [Peer("wsframework", "", ()), Peer("a<b", "", ())]
+
+
+def test_chart(report: Report) -> None:
+    """It is well-formed XML with a bar for each number, and says where there is none and where it may be more."""
+    root = ElementTree.fromstring(draw(report.summary, *parts(report)))
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    bars = [element for element in root.iter("{http://www.w3.org/2000/svg}rect") if "bar" in element.get("class", "")]
+    assert len(bars) == 5
+    assert {"1,000", "≥ 2,000", "300", "stands still", "10.0", "20.0", "a<b"} <= set(texts)
+
+
+def test_page(report: Report) -> None:
+    """It says when and where it was measured, what was left out, and has every number."""
+    page = make_page(report, *parts(report))
+    for words in (
+        "2030-01-02",
+        "Z80",
+        "c was left out: not installed",
+        "≤ 0.50",
+        "stands still",
+        "10.0",
+        "assets/speed.svg",
+    ):
+        assert words in page, words
+
+
+def test_report_is_kept(report: Report, tmp_path: Path) -> None:
+    """What was written can be read, and a page can be made of it later without measuring."""
+    report.write(tmp_path / "report.json")
+    assert Report.read(tmp_path / "report.json") == report
+    done = run("--read", str(tmp_path / "report.json"))
+    assert done.returncode == 0, done.stderr
+    assert "c was left out: not installed" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import importlib
 import importlib.util
 import inspect
@@ -277,11 +278,14 @@ async def test_door(autojump_clock: MockClock) -> None:
     assert await refusal("/secret") == (401, b"Say the password.\n")
     async with connect(app, "/secret", headers={"authorization": "Bearer open-sesame"}):
         pass
-    assert (await refusal("/same-origin", headers={"origin": "https://evil.example"}))[0] == 403
-    async with connect(app, "/same-origin") as client:
+    for path in ("/partner", "/late", "/nowhere"):
+        assert (await refusal(path, headers={"origin": "https://evil.example"}))[0] == 403
+    assert (await refusal("/late", headers={"origin": "https://partner.example"}))[0] == 403
+    async with connect(app, "/partner") as client:
         assert await client.receive() == "welcome"
-    async with connect(app, "/same-origin", headers={"origin": "http://testserver"}) as client:
-        assert await client.receive() == "welcome"
+    for origin in ("http://testserver", "https://partner.example"):
+        async with connect(app, "/partner", headers={"origin": origin}) as client:
+            assert await client.receive() == "welcome"
     async with connect(app, "/late") as client:
         await client.send("open-sesame")
         assert await client.receive() == "welcome"
@@ -291,6 +295,95 @@ async def test_door(autojump_clock: MockClock) -> None:
     async with connect(app, "/versions", subprotocols=["v1", "v2"]) as client:
         assert client.subprotocol == "v2"
         assert (b"x-served-by", b"door") in client.headers
+
+
+@shows("items/app.py")
+async def test_items(autojump_clock: MockClock) -> None:
+    """With a token or a cookie the server answers, and without them it refuses."""
+    app = load("items/app.py").app
+    async with connect(app, "/items/teapot/ws?token=abc&q=3") as client:
+        await client.send("hello")
+        assert [await client.receive() for _ in range(3)] == [
+            "Your session or token is: abc",
+            "The query parameter q is: 3",
+            "You said about item teapot: hello",
+        ]
+    async with connect(app, "/items/teapot/ws", headers={"cookie": "session=xyz"}) as client:
+        await client.send("hello")
+        assert await client.receive() == "Your session or token is: xyz"
+        assert await client.receive() == "You said about item teapot: hello"
+    for query in ("", "?token=", "?token=abc&q=many"):
+        with pytest.raises(HandshakeRefused) as refused:
+            async with connect(app, f"/items/teapot/ws{query}"):
+                pass
+        assert refused.value.status == 403
+
+
+@shows("items/database.py", "items/database.txt")
+def test_database() -> None:
+    """The program prints what the page shows."""
+    assert run("examples/items/database.py") == read("examples", "items", "database.txt")
+
+
+@shows("fastapi/app.py")
+async def test_fastapi() -> None:
+    """What is posted to FastAPI reaches the WebSockets that are mounted in it; the class among its routes answers."""
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            [url] = await nursery.start(serve, load("fastapi/app.py").api, config)
+            async with trio_websocket.open_websocket_url(f"{url.replace('http', 'ws')}/live/news") as reader:
+                async with httpx.AsyncClient(base_url=url) as client:
+                    answer = await client.post("/headlines", json={"text": "tea is ready"})
+                assert answer.json() == {"delivered": 1}
+                assert await reader.get_message() == "tea is ready"
+            async with trio_websocket.open_websocket_url(f"{url.replace('http', 'ws')}/live/echo") as other:
+                await other.send_message("hello")
+                assert await other.get_message() == "hello"
+            nursery.cancel_scope.cancel()
+
+
+@shows("authentication/app.py")
+async def test_authentication(autojump_clock: MockClock) -> None:
+    """Every way in works for those who have what it takes, and answers 401 to those who have not."""
+    app = load("authentication/app.py").app
+
+    def basic(text: str) -> dict[str, str]:
+        return {"authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+    ways: list[tuple[str, dict[str, Any]]] = [
+        ("/bearer", {"headers": {"authorization": "Bearer ada-token"}}),
+        ("/cookie", {"headers": {"cookie": "session=ada-token"}}),
+        ("/subprotocol", {"subprotocols": ["notes", "bearer.ada-token"]}),
+    ]
+    for path, handshake in ways:
+        async with connect(app, path, **handshake) as client:
+            assert client.subprotocol == ("notes" if path == "/subprotocol" else None)
+            assert (await client.receive_json())["user"] == "ada"
+            await client.send(f"from {path}")
+            assert await client.receive_json() == {"from": "ada", "note": f"from {path}"}
+    async with connect(app, "/basic", headers=basic("ada:lovelace")) as client:
+        await client.send("basic")
+        assert await client.receive_json() == {"note": "basic"}
+    async with connect(app, "/bearer", headers={"authorization": "Bearer grace-token"}) as client:
+        assert len((await client.receive_json())["notes"]) == 4
+        await client.send("mine")
+        assert await client.receive_json() == {"error": "you may read, and not write"}
+
+    async def refusal(path: str, **handshake: Any) -> int:
+        with pytest.raises(HandshakeRefused) as refused:
+            async with connect(app, path, **handshake):
+                pass
+        return refused.value.status
+
+    for path in ("/bearer", "/cookie", "/subprotocol", "/basic"):
+        assert await refusal(path) == 401
+    assert await refusal("/bearer", headers={"authorization": "Bearer wrong"}) == 401
+    assert await refusal("/subprotocol", subprotocols=["notes", "bearer.wrong"]) == 401
+    for wrong in ("ada:wrong", "nobody:no such user"):
+        assert await refusal("/basic", headers=basic(wrong)) == 401
+    assert await refusal("/basic", headers=basic("grace:hopper")) == 403
 
 
 @shows("ownserver/main.py")
@@ -336,6 +429,9 @@ REFERENCE = {
     "wsframework.WebSocket": "websocket",
     "wsframework.App": "app",
     "wsframework.WebSocketRoute": "app",
+    "wsframework.ForwardedHeaders": "server",
+    "wsframework.server.AccessRecord": "server",
+    "wsframework.server.JSONFormatter": "server",
     "wsframework.Envelope": "hub",
     "wsframework.EventStream": "app",
     "wsframework.Gap": "hub",
@@ -350,17 +446,37 @@ REFERENCE = {
     "wsframework.Publications": "hub",
     "wsframework.Published": "hub",
     "wsframework.Receipt": "hub",
+    "wsframework.Cookie": "dependencies",
+    "wsframework.Depends": "dependencies",
+    "wsframework.Header": "dependencies",
+    "wsframework.Path": "dependencies",
+    "wsframework.Query": "dependencies",
+    "wsframework.Security": "dependencies",
+    "wsframework.SecurityScopes": "dependencies",
+    "wsframework.security.APIKeyCookie": "dependencies",
+    "wsframework.security.APIKeyHeader": "dependencies",
+    "wsframework.security.APIKeyQuery": "dependencies",
+    "wsframework.security.BearerSubprotocol": "dependencies",
+    "wsframework.security.HTTPAuthorizationCredentials": "dependencies",
+    "wsframework.security.HTTPBasic": "dependencies",
+    "wsframework.security.HTTPBasicCredentials": "dependencies",
+    "wsframework.security.HTTPBearer": "dependencies",
+    "wsframework.security.same_secret": "dependencies",
     "wsframework.StandardEnvelope": "hub",
     "wsframework.Subscription": "hub",
     "wsframework.TopicStatistics": "hub",
     "wsframework.Limits": "limits",
     "wsframework.ClientError": "errors",
     "wsframework.CloseCode": "errors",
+    "wsframework.HTTPException": "errors",
     "wsframework.InvalidData": "errors",
+    "wsframework.InvalidParameter": "errors",
     "wsframework.ProtocolError": "errors",
     "wsframework.StartupError": "errors",
+    "wsframework.Deflate": "app",
     "wsframework.SubscriptionRefused": "errors",
     "wsframework.WebSocketDisconnect": "errors",
+    "wsframework.WebSocketException": "errors",
     "wsframework.WebSocketStateError": "errors",
     "wsframework.serve": "server",
     "wsframework.server.Server": "server",
@@ -377,7 +493,7 @@ REFERENCE = {
 
 # Public attributes that are for the package itself.
 INTERNAL = {
-    "WebSocket": {"starter", "transport"},
+    "WebSocket": {"passes_over", "starter", "transport"},
     "WebSocketRoute": {"matches", "handle", "url_path_for"},  # Starlette's
     "Receipt": {"add", "settle", "saw_behind"},
 }
@@ -404,7 +520,7 @@ def test_the_reference_has_every_method_and_parameter(name: str) -> None:
     expected = []
     if inspect.isfunction(thing):
         expected.append(own_name + parameters(thing))
-    elif own_name in ("App", "EventStream", "Hub", "WebSocketRoute"):
+    elif own_name in ("App", "EventStream", "ForwardedHeaders", "Hub", "WebSocketRoute"):
         expected.append(own_name + parameters(thing))
     if inspect.isclass(thing) and not issubclass(thing, BaseException):
         for attribute, value in vars(thing).items():
@@ -474,3 +590,10 @@ def test_the_command_line() -> None:
             if isinstance(parameter.default, str):
                 assert f"`{parameter.default}`" in text
     assert [command for command in main.commands if f"wsframework {command}" not in text] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """Whoever reads the pages in a browser finds each of them."""
+    navigation = (ROOT / "zensical.toml").read_text("utf-8")
+    pages = [str(page.relative_to(ROOT / "docs")) for page in sorted((ROOT / "docs").rglob("*.md"))]
+    assert [page for page in pages if f'"{page}"' not in navigation] == []

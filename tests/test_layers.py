@@ -16,18 +16,22 @@ FLOORS: list[set[str]] = [
     {"app"},
     {"routing"},
     {"endpoint", "eventstream"},
+    {"hooks"},
+    {"dependencies", "security"},
     {"hub"},
     {"session"},
+    {"handlers"},
+    {"refusal", "responses"},
     {"websocket"},
     {"asgi"},
     {"transport"},
     {"encoding"},
-    {"errors"},
-    {"close", "headers", "limits", "_version"},
+    {"errors", "health", "forwarded"},
+    {"access_log", "close", "compression", "groups", "headers", "limits", "origin", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.
-SERVER_KNOWS = {"transport", "errors", "close", "headers", "limits"}
+SERVER_KNOWS = {"access_log", "health", "transport", "errors", "close", "compression", "headers", "limits"}
 KNOW_SERVER = {"cli", "testing"}
 
 # The doors: they open on everything, and nothing inside goes through them.

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import trio
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import URLPath
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
-from .encoding import encode_json
-from .endpoint import HUB
-from .errors import StartupError, WebSocketDisconnect, WebSocketStateError
+from .compression import COMPRESSION, Compression, check_compression
+from .dependencies import HUB, Application
+from .errors import StartupError, WebSocketStateError
 from .eventstream import EventStream
+from .handlers import HANDLERS, ExceptionHandlers, Function, Key, check_key
+from .hooks import HOOKS, Hook, guard
 from .hub import Hub, Overflow
-from .routing import WebSocketRoute, is_http_only
+from .origin import CHECKED, SAME_ORIGIN, OriginPolicy
+from .refusal import refuse, refuse_origin
+from .responses import respond_with, to_response
+from .routing import WebSocketRoute, find_policy, is_http_only
 from .websocket import Receive, Scope, Send, WebSocket
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Hooked = TypeVar("Hooked", bound=Callable[..., Any])
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 NEEDS_TRIO = (
@@ -33,7 +42,7 @@ NEEDS_TRIO = (
 )
 
 
-class App:
+class App(Application):
     """An application of WebSocket endpoints and the few HTTP routes around them.
 
     Args:
@@ -41,7 +50,17 @@ class App:
         lifespan: a function that takes the app and gives an async context manager around its life, as with
             ``contextlib.asynccontextmanager``. What it yields, if anything, becomes the state of every connection.
         hub: the hub for broadcasts; one with default bounds if not given.
-        debug: show tracebacks of HTTP routes in the browser.
+        allowed_origins: whose pages may open WebSockets besides those of the same origin, such as
+            ``["https://chat.example.com"]``, or ``["*"]`` for all pages of all sites. It holds for everything in this
+            app, for mounted applications and unknown paths too; a `WebSocketRoute`, or an `App` that is mounted, may
+            have a list of its own instead. Clients that send no Origin header are no browsers, and may connect.
+        compression: ``"deflate"``, or `Deflate` with options, to compress messages for clients that can read that;
+            ``"off"`` not to; None leaves it to the server, whose default is off. A `WebSocketRoute` may differ. It
+            needs the server of wsframework.
+        middleware: Starlette's ``Middleware``, around everything in this app; the first one is outermost.
+        exception_handlers: functions by class of exception or by status, as for `exception_handler`.
+        debug: show tracebacks to clients: of HTTP routes in the browser, of WebSockets as the body of a 500, or the
+            last line of one as the reason of a close.
     """
 
     def __init__(
@@ -50,15 +69,34 @@ class App:
         *,
         lifespan: Lifespan | None = None,
         hub: Hub | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        compression: Compression = None,
+        middleware: Sequence[Middleware] = (),
+        exception_handlers: Mapping[Key, Function] | None = None,
         debug: bool = False,
     ) -> None:
+        super().__init__()
+        self.origins: OriginPolicy | None = None if allowed_origins is None else OriginPolicy(allowed_origins)
         self.hub: Hub = Hub() if hub is None else hub
+        self._compression = check_compression(compression)
+        if inspect.isasyncgenfunction(lifespan):
+            raise TypeError(f"decorate {lifespan.__name__} with @asynccontextmanager, from contextlib")
         self._lifespan = _no_lifespan if lifespan is None else lifespan
         self._router = Router(default=_not_found)
         self._websocket_router = Router(default=_not_found)
-        self._http = ServerErrorMiddleware(ExceptionMiddleware(self._router, debug=debug), debug=debug)
+        self._hooks: tuple[Hook, ...] = ()
+        self._http_hooks: list[Callable[[Request], Any]] = []
+        self._handlers = ExceptionHandlers(debug)
+        self._handles_websockets = debug
+        self._http = ExceptionMiddleware(self._serve_http, debug=debug)
+        self._server_error: Function | None = None
+        self._middleware = list(middleware)
+        self._stack: ASGIApp | None = None  # made for the first connection, when everything has been added
+        self._http_stack: ASGIApp = self._dispatch
         for route in routes:
             self.add_route(route)
+        for key, function in (exception_handlers or {}).items():
+            self.add_exception_handler(key, function)
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -68,22 +106,38 @@ class App:
     def add_route(self, route: BaseRoute) -> None:
         """Add a route behind those that are there."""
         _answer_unknown_paths(route)
+        guard(route)
         self._router.routes.append(route)
         if not is_http_only(route):
             self._websocket_router.routes.append(route)
 
-    def websocket(self, path: str, *, name: str | None = None) -> Callable[[Endpoint], Endpoint]:
+    def websocket(
+        self,
+        path: str,
+        *,
+        name: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        compression: Compression = None,
+    ) -> Callable[[Endpoint], Endpoint]:
         """Serve WebSockets at ``path`` with the class or the function below."""
         _check_path(path, "websocket")
 
         def decorate(endpoint: Endpoint) -> Endpoint:
-            self.add_route(WebSocketRoute(path, endpoint, name=name))
+            route = WebSocketRoute(path, endpoint, name=name, allowed_origins=allowed_origins, compression=compression)
+            self.add_route(route)
             return endpoint
 
         return decorate
 
     def route(
-        self, path: str, *, websocket: bool = False, methods: Collection[str] = ("GET",), name: str | None = None
+        self,
+        path: str,
+        *,
+        websocket: bool = False,
+        methods: Collection[str] = ("GET",),
+        name: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        compression: Compression = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Serve HTTP at ``path`` with the function below; with ``websocket=True`` the same as `websocket`.
 
@@ -92,10 +146,14 @@ class App:
         """
         _check_path(path, "route")
         if websocket:
-            return self.websocket(path, name=name)
+            return self.websocket(path, name=name, allowed_origins=allowed_origins, compression=compression)
+        if allowed_origins is not None:
+            raise TypeError(
+                "allowed_origins is for WebSockets, and HTTP is not checked: add websocket=True, or leave it"
+            )
 
         def decorate(endpoint: Endpoint) -> Endpoint:
-            self.add_route(Route(path, _respond_with(endpoint), methods=list(methods), name=name or endpoint.__name__))
+            self.add_route(Route(path, respond_with(endpoint), methods=list(methods), name=name or endpoint.__name__))
             return endpoint
 
         return decorate
@@ -116,7 +174,7 @@ class App:
         To choose who may have it, or which topic it is, return an `EventStream` from a route of your own.
         """
 
-        async def stream(request: Request) -> Response:
+        async def stream(request: Request) -> EventStream:
             return EventStream(
                 self.hub, topic, overflow=overflow, capacity=capacity, max_bytes=max_bytes, latest=latest
             )
@@ -127,6 +185,95 @@ class App:
         """Serve everything below ``path`` with another ASGI application."""
         self.add_route(Mount(path, app=app, name=name))
 
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """Return the path of the route with this name. Raises Starlette's ``NoMatchFound``."""
+        return self._router.url_path_for(name, **path_params)
+
+    # What runs around the endpoints
+
+    @overload
+    def before_request(self, function: Hooked, /) -> Hooked: ...
+
+    @overload
+    def before_request(self, function: None = None, /, *, websocket: bool = False) -> Callable[[Hooked], Hooked]: ...
+
+    def before_request(self, function: Any = None, /, *, websocket: bool = False) -> Any:
+        """Run the function below before every HTTP request, or with ``websocket=True`` before every WebSocket.
+
+        Write ``@app.before_request`` or ``@app.before_request(websocket=True)``. Several run in the order in which they
+        were added.
+
+        For HTTP: the function gets Starlette's ``Request``, before a route is looked for. What it returns, if that is
+        not None, is the response. One that is not async runs in a worker thread.
+
+        For WebSockets: the async function gets the `WebSocket`, when a route has been found, and may have dependencies.
+        It may return; accept, and the endpoint's own ``accept()`` is then no error; close, refuse or raise, and the
+        endpoint is not reached. It runs before mounted applications too. When the client leaves it is cancelled.
+
+        Raises:
+            TypeError: it cannot be called like this.
+        """
+
+        def decorate(function: Hooked) -> Hooked:
+            if not callable(function):
+                raise TypeError(f"write @app.before_request above a function; {function!r} is none")
+            if websocket:
+                self._hooks = (*self._hooks, Hook.of(function))
+            else:
+                self._http_hooks.append(_check_http_hook(function))
+            return function
+
+        return decorate if function is None else decorate(function)
+
+    def exception_handler(self, key: Key, *, websocket: bool | None = None) -> Callable[[Hooked], Hooked]:
+        """Have the function below answer for a class of exceptions, or for a status such as 404.
+
+        It is called with the connection and the exception. For HTTP that is Starlette's ``Request``, and it returns a
+        response. For WebSockets it is the `WebSocket`: the function may close it, refuse it, or return a response,
+        which refuses it; whatever it does, the connection is over then.
+
+        Args:
+            key: a class of exceptions, or the status of an `HTTPException`. ``Exception`` or 500 is for those that
+                nobody expected, which are logged all the same.
+            websocket: True for WebSockets only, False for HTTP only; both by default, as in Starlette.
+        """
+
+        def decorate(function: Hooked) -> Hooked:
+            self.add_exception_handler(key, function, websocket=websocket)
+            return function
+
+        return decorate
+
+    def add_exception_handler(self, key: Key, handler: Function, *, websocket: bool | None = None) -> None:
+        """The same as `exception_handler`, without a decorator."""
+        check_key(key)
+        if not callable(handler):
+            raise TypeError(f"an exception handler is a function of the connection and the exception, not {handler!r}")
+        if websocket is not False:
+            self._handlers.add(key, handler)
+            self._handles_websockets = True
+        if websocket is not True:
+            if key in (500, Exception):
+                self._check_not_started("a handler for errors that nobody expected")
+                self._server_error = handler
+            else:
+                self._http.add_exception_handler(key, handler)
+
+    def add_middleware(self, middleware_class: Any, *args: Any, **kwargs: Any) -> None:
+        """Put ASGI middleware around everything in this app, outside of what is there.
+
+        Raises:
+            WebSocketStateError: the app has been called already.
+        """
+        self._check_not_started("middleware")
+        self._middleware.insert(0, Middleware(middleware_class, *args, **kwargs))
+
+    def _check_not_started(self, what: str) -> None:
+        if self._stack is not None:
+            raise WebSocketStateError(f"{what} cannot be added any more: this app has been called already")
+
+    # What servers call
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not trio.lowlevel.in_trio_task():
             if scope["type"] != "lifespan":
@@ -136,18 +283,66 @@ class App:
             return
         scope["app"] = self
         scope[HUB] = self.hub
+        stack = self._stack or self._build_stack()
+        if scope["type"] == "http":
+            # A client that leaves in the middle of its request is not an error of ours to log.
+            with suppress(ClientDisconnect):
+                await self._http_stack(scope, receive, send)
+        else:
+            await stack(scope, receive, send)
+
+    def _build_stack(self) -> ASGIApp:
+        stack: ASGIApp = self._dispatch
+        for middleware, args, kwargs in reversed(self._middleware):
+            stack = middleware(stack, *args, **kwargs)
+        self._stack = stack
+        self._http_stack = ServerErrorMiddleware(stack, self._server_error, self._handlers.debug)
+        return stack
+
+    # Not async, for a coroutine of its own would be one more that is passed each time an endpoint's task goes on.
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         match scope["type"]:
             case "websocket":
-                scope.setdefault("router", self._router)
-                await self._websocket_router(scope, receive, send)
+                return self._serve_websocket(scope, receive, send)
             case "http":
-                # A client that leaves in the middle of its request is not an error of ours to log.
-                with suppress(ClientDisconnect):
-                    await self._http(scope, receive, send)
+                return self._http(scope, receive, send)
             case "lifespan":
-                await self._live(scope, receive, send)
+                return self._live(scope, receive, send)
             case unknown:
                 raise ValueError(f"an App serves websocket, http and lifespan, not {unknown!r}")
+
+    def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        scope.setdefault("router", self._router)
+        if self._compression is not None:
+            scope[COMPRESSION] = self._compression
+        if not self._lets_in(scope):
+            return refuse_origin(WebSocket(scope, receive, send))
+        if self._hooks:
+            scope[HOOKS] = (*scope.get(HOOKS, ()), *self._hooks)
+        if self._handles_websockets:
+            scope[HANDLERS] = (self._handlers, *scope.get(HANDLERS, ()))
+        return self._websocket_router(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for hook in self._http_hooks:
+            request = Request(scope, receive, send)
+            result = await (hook(request) if inspect.iscoroutinefunction(hook) else run_in_threadpool(hook, request))
+            if result is not None:
+                await to_response(result)(scope, receive, send)
+                return
+        await self._router(scope, receive, send)
+
+    def _lets_in(self, scope: Scope) -> bool:
+        if self.origins is None and CHECKED in scope:
+            return True  # we are mounted in an application that has looked
+        policy = SAME_ORIGIN if self.origins is None else self.origins
+        if policy.allows(scope):
+            scope[CHECKED] = True
+            return True
+        # Whoever has this list looks again: middleware on the way may lead to a route that has none.
+        scope.pop(CHECKED, None)
+        nearer = find_policy(self._websocket_router.routes, scope)
+        return nearer is not None and nearer.allows(scope)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -175,6 +370,18 @@ def _unpack(error: Exception) -> Exception:
     return error
 
 
+def _check_http_hook(hook: Callable[..., Any]) -> Callable[[Request], Any]:
+    name = getattr(hook, "__name__", repr(hook))
+    try:
+        inspect.signature(hook).bind(None)
+    except TypeError:
+        raise TypeError(
+            f"{name} is called with the request and nothing else: write `async def {name}(request)`, or "
+            "@app.before_request(websocket=True) if it is for WebSockets"
+        ) from None
+    return hook
+
+
 def _check_path(path: Any, decorator: str) -> None:
     if not isinstance(path, str):
         raise TypeError(f'the path is missing: write @app.{decorator}("/path"), not @app.{decorator}')
@@ -199,36 +406,4 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a path that no route knows: 404, for WebSockets too, if the server can refuse with a response."""
     if scope["type"] == "http":
         raise HTTPException(status_code=404)
-    websocket = WebSocket(scope, receive, send)
-    if "websocket.http.response" in (scope.get("extensions") or {}):
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"10")]
-        with suppress(WebSocketDisconnect):
-            await websocket.send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
-            await websocket.send({"type": "websocket.http.response.body", "body": b"Not Found\n"})
-    else:
-        await websocket.close()
-
-
-def _respond_with(function: Callable[..., Any]) -> Callable[[Request], Any]:
-    """Make a response out of what an HTTP function returns."""
-    if inspect.iscoroutinefunction(function):
-
-        async def respond(request: Request) -> Response:
-            return _to_response(await function(request))
-
-        return respond
-
-    def respond_in_thread(request: Request) -> Response:
-        return _to_response(function(request))
-
-    return respond_in_thread
-
-
-def _to_response(result: Any) -> Response:
-    if isinstance(result, Response):
-        return result
-    if isinstance(result, str):
-        return PlainTextResponse(result)
-    if isinstance(result, bytes):
-        return Response(result, media_type="application/octet-stream")
-    return Response(encode_json(result), media_type="application/json")
+    await refuse(WebSocket(scope, receive, send), 404, "Not Found")

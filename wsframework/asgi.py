@@ -17,6 +17,7 @@ import trio
 from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled
 
 from .close import CloseCode
+from .compression import COMPRESSION, Compression
 from .errors import WebSocketDisconnect, WebSocketStateError
 from .headers import check_accept
 from .limits import Limits
@@ -29,6 +30,11 @@ Send = Callable[[ASGIEvent], Awaitable[None]]
 
 _INBOX_MESSAGES = Limits().inbox_messages
 _WRITE_TIMEOUT = Limits().write_timeout
+
+# What may be on its way to the server before the client counts as behind: a socket's buffer, for servers that wait.
+_ALLOWANCE = 64 * 1024
+_CROWDED = 256 * 1024  # and what may be queued behind that, by senders that do not wait to the end
+_EVENT = 64  # what an event counts at least, so that empty ones are bounded as well
 
 
 class EventFormat:
@@ -44,12 +50,17 @@ class EventFormat:
 ASGI_EVENTS = EventFormat()
 
 
+def _size(event: ASGIEvent) -> int:
+    return _EVENT + len(event.get("text") or event.get("bytes") or "")
+
+
 class ASGITransport(Transport):
     """One client behind another server's ``receive`` and ``send``."""
 
     __slots__ = (
         "_asgi_receive",
         "_asgi_send",
+        "_can_compress",
         "_can_respond",
         "_connected",
         "_idle",
@@ -58,6 +69,7 @@ class ASGITransport(Transport):
         "_reading",
         "_responding",
         "_room",
+        "_waiting",
         "_writing",
     )
 
@@ -68,9 +80,11 @@ class ASGITransport(Transport):
         self._asgi_receive = receive
         self._asgi_send = send
         self._offered: list[str] = scope.get("subprotocols") or []
+        self._can_compress = COMPRESSION in (scope.get("extensions") or {})  # our own server, behind middleware
         self._can_respond = "websocket.http.response" in (scope.get("extensions") or {})
         self._connected = trio.Event()  # the server's connect event was taken; nothing may be sent before it
         self._outbox: deque[ASGIEvent] = deque()
+        self._waiting = 0  # what is in the outbox, in bytes or characters of text
         self._reading = self._writing = False
         self._responding = False  # a refusal with a body of its own has begun
         self._idle = ParkingLot()
@@ -102,7 +116,7 @@ class ASGITransport(Transport):
                 self._lose(CloseCode.ABNORMAL_CLOSURE, "the server failed")
                 raise
             self._take(event)
-            if len(self._inbox) >= _INBOX_MESSAGES:
+            if self._inbox is not None and len(self._inbox) >= _INBOX_MESSAGES:
                 self._held = True
                 await self._room.park()
 
@@ -111,21 +125,27 @@ class ASGITransport(Transport):
         match event["type"]:
             case "websocket.receive":
                 text = event.get("text")
+                if self._inbox is None:
+                    self._inbox = deque()
                 self._inbox.append(event["bytes"] if text is None else text)
                 self._wake_receiver()
             case "websocket.disconnect":
                 self._lose(event.get("code") or CloseCode.NO_STATUS_RECEIVED, event.get("reason") or "")
 
     def _make_room(self) -> None:
-        if len(self._inbox) <= _INBOX_MESSAGES // 2:
+        if not self._inbox or len(self._inbox) <= _INBOX_MESSAGES // 2:
             self._held = False
             self._room.unpark()
 
     # Out
 
-    async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
+    async def accept(
+        self, subprotocol: str | None = None, headers: RawHeaders = (), compression: Compression = None
+    ) -> None:
         if self.accepted:
             raise WebSocketStateError("accept was called twice")
+        if self._responding and self.close_code is None:
+            raise WebSocketStateError("accept after start_response: the handshake is being refused")
         headers = list(headers)
         check_accept(self._offered, subprotocol, headers)
         await self._connect()
@@ -134,7 +154,10 @@ class ASGITransport(Transport):
             raise self.disconnect()
         self.accepted = True
         self.subprotocol = subprotocol
-        await self._pass({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
+        event: ASGIEvent = {"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}
+        if compression is not None and self._can_compress:
+            event[COMPRESSION] = compression
+        await self._pass(event)
         self._check_gone()
 
     async def send(self, message: Message) -> None:
@@ -146,21 +169,39 @@ class ASGITransport(Transport):
             raise WebSocketStateError("send before accept: call `await websocket.accept()` first")
         events = ASGI_EVENTS.encode(message)
         caught_up = self.mailbox is None or self.mailbox.catch_up()
-        if (not caught_up or self._mute or self._outbox) and await self._wait_for_turn(events):
+        if (not caught_up or self._mute or self._outbox) and await self._wait_for_turn(message):
             return
         if self._writing:
             self.offer(events)
-            await self._wait_until_taken()
+            await self._wait_until_passed()
         else:
             await self._pass(events[0])
             self._check_gone()
 
+    async def _wait_until_passed(self) -> None:
+        """Wait until the server's ``send`` has returned: credit is for the hub, which cannot wait."""
+        if self._senders is None:
+            self._senders = ParkingLot()
+        if self._outbox:
+            await self._senders.park()
+        self._check_gone()
+
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         await self._connect()
+        if self.close_code is not None and not self.accepted:
+            await checkpoint()
+            raise self.disconnect()
+        if self.accepted or self._responding:
+            raise WebSocketStateError("a handshake is refused once, and before it is accepted")
         self._responding = True
         await self._pass({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
 
     async def send_body(self, body: bytes, more: bool) -> None:
+        if not self._responding:
+            raise WebSocketStateError("a response body needs a response: send websocket.http.response.start first")
+        if self.close_code is not None:
+            await checkpoint()
+            raise self.disconnect()
         await self._pass({"type": "websocket.http.response.body", "body": body, "more_body": more})
         if not more:
             self._mute = True
@@ -175,18 +216,19 @@ class ASGITransport(Transport):
 
     @property
     def behind(self) -> bool:
-        return bool(self._outbox)
+        return self._waiting > _ALLOWANCE
 
     @property
     def crowded(self) -> bool:
-        return len(self._outbox) >= _INBOX_MESSAGES
+        return self._waiting > _CROWDED
 
-    def offer(self, encoded: list[ASGIEvent]) -> bool:
+    def offer(self, encoded: list[ASGIEvent], messages: int = 1) -> bool:
         if self._mute:
             return True
         self._outbox.extend(encoded)
+        self._waiting += sum(map(_size, encoded))
         self._idle.unpark()
-        return False
+        return not self.behind
 
     def _close(self, code: int, reason: str, *, by_us: bool) -> None:
         if self.close_code is not None:
@@ -194,9 +236,10 @@ class ASGITransport(Transport):
         if self._responding:
             self.offer([{"type": "websocket.http.response.body", "body": b"", "more_body": False}])
         elif code == CloseCode.INTERNAL_ERROR and not self.accepted and self._can_respond:
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            body = b"Internal Server Error\n"
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
             self.offer([{"type": "websocket.http.response.start", "status": 500, "headers": headers}])
-            self.offer([{"type": "websocket.http.response.body", "body": b"Internal Server Error\n"}])
+            self.offer([{"type": "websocket.http.response.body", "body": body}])
         else:
             self.offer([{"type": "websocket.close", "code": int(code), "reason": reason}])
         self._mute = True
@@ -230,11 +273,12 @@ class ASGITransport(Transport):
         # nor sends it twice. The deadline works on servers whose send can be cancelled; hypercorn's cannot.
         with trio.move_on_after(max(0, seconds), shield=True) as scope:
             await self._connect()
-            await self._pass(self._outbox[0])
+            if self._outbox:  # not emptied, because the client had left before anything could be sent
+                await self._pass(self._outbox[0])
         if scope.cancelled_caught:
             self._lose(CloseCode.ABNORMAL_CLOSURE, f"the client took too little in {_WRITE_TIMEOUT:g} s")
         if self._outbox:  # emptied when the client is gone
-            self._outbox.popleft()
+            self._waiting -= _size(self._outbox.popleft())
 
     async def _connect(self) -> None:
         """Wait for the server's connect event, unless something has taken it already."""
@@ -258,5 +302,6 @@ class ASGITransport(Transport):
     def _lose(self, code: int, reason: str) -> None:
         self.gone = self._mute = True
         self._outbox.clear()
+        self._waiting = 0
         self._begin_end(code, reason)
         self._wake_senders()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import trio
 
+from .dependencies import HUB, Call, Resolver, Scope, plan_hook
 from .encoding import Message, make_decoder
 from .errors import WebSocketDisconnect, WebSocketStateError
+from .hooks import Hook, run_hooks, take_hooks
 from .hub import Hub
 from .session import Session
-from .websocket import Receive, Scope, Send, WebSocket
+from .websocket import Receive, Send, WebSocket
+from .websocket import Scope as ASGIScope
 
-HUB = "wsframework.hub"  # where an App leaves its hub in the scope
+MessageHook = Callable[..., Awaitable[None]]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class WebSocketEndpoint:
@@ -41,10 +47,13 @@ class WebSocketEndpoint:
     disconnect_timeout: ClassVar[float] = 5.0
 
     _decode: ClassVar[staticmethod[[Message], Any]] = staticmethod(make_decoder(None))
+    _takes_hooks: ClassVar[bool] = True
+    _plans: ClassVar[dict[str, Call]] = {}  # of the hooks that have parameters besides the usual ones
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _check_hooks(cls)
+        cls._plans = _plan_hooks(cls)
         try:
             cls._decode = staticmethod(make_decoder(cls.encoding))
         except TypeError as error:
@@ -56,7 +65,7 @@ class WebSocketEndpoint:
             if not isinstance(seconds, (int, float)) or not seconds >= 0:
                 raise ValueError(f"{cls.__name__}.{name} is a number of seconds, perhaps math.inf, not {seconds!r}")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.websocket: WebSocket = WebSocket(scope, receive, send)
         self._session = Session(self.websocket, type(self).__name__, self.disconnect_grace, self.disconnect_timeout)
@@ -66,7 +75,11 @@ class WebSocketEndpoint:
 
     async def dispatch(self) -> None:
         """Run the connection from its handshake to its end."""
-        await self._session.run(self._serve, self._say_goodbye)
+        hooks = take_hooks(self.scope)
+        if self._plans or hooks:
+            await self._session.run(partial(self._serve_with_dependencies, hooks), _no_farewell)
+        else:
+            await self._session.run(self._serve, self._say_goodbye)
 
     @property
     def hub(self) -> Hub:
@@ -100,18 +113,29 @@ class WebSocketEndpoint:
 
     # What calls them
 
-    async def _serve(self) -> None:
-        await self.on_connect(self.websocket)
+    async def _serve_with_dependencies(self, hooks: Sequence[Hook]) -> None:
+        resolver = Resolver(self.websocket, type(self).__name__)
+        async with resolver.running():
+            if not await run_hooks(hooks, self.websocket, resolver):
+                return
+            connect, receive = self._plans.get("on_connect"), self._plans.get("on_receive")
+            arguments = {} if connect is None else await resolver.fill(connect)
+            hook = None if receive is None else await resolver.prepare(receive, self.on_receive)
+            await self._session.run_within(partial(self._serve, arguments, hook), self._say_goodbye)
+
+    async def _serve(self, arguments: Mapping[str, Any] = _NONE, hook: MessageHook | None = None) -> None:
+        await self.on_connect(self.websocket, **arguments)
         if not self.websocket.transport.accepted:
             return
+        on_receive = self.on_receive if hook is None else hook
         if self.concurrency == 1:
-            await self._receive_in_order()
+            await self._receive_in_order(on_receive)
         else:
-            await self._receive_at_once()
+            await self._receive_at_once(on_receive)
 
-    async def _receive_in_order(self) -> None:
+    async def _receive_in_order(self, on_receive: MessageHook) -> None:
         websocket, transport = self.websocket, self.websocket.transport
-        decode, on_receive = self._decode, self.on_receive
+        decode = self._decode
         while True:
             data = decode(await transport.receive())
             try:
@@ -121,17 +145,17 @@ class WebSocketEndpoint:
                 if transport.close_code is None:
                     raise
 
-    async def _receive_at_once(self) -> None:
+    async def _receive_at_once(self, on_receive: MessageHook) -> None:
         async with trio.open_nursery() as nursery:
-            await self._session.contain(self._hand_out, nursery)
+            await self._session.contain(self._hand_out, on_receive, nursery)
 
-    async def _hand_out(self, nursery: trio.Nursery) -> None:
+    async def _hand_out(self, on_receive: MessageHook, nursery: trio.Nursery) -> None:
         transport = self.websocket.transport
         free = trio.Semaphore(self.concurrency)
 
         async def handle(data: Any) -> None:
             try:
-                await self._session.contain(self.on_receive, self.websocket, data)
+                await self._session.contain(on_receive, self.websocket, data)
             finally:
                 free.release()
 
@@ -149,7 +173,14 @@ class WebSocketEndpoint:
         await self.on_disconnect(self.websocket, close_code)
 
 
+async def _no_farewell(close_code: int) -> None:
+    """With dependencies, on_disconnect runs while they are still there, and not if they could not be made."""
+
+
 _HOOKS = ("on_connect", "on_receive", "on_disconnect")
+
+# What the hooks are called in browsers and in other frameworks.
+_ELSEWHERE = {"on_open": "on_connect", "on_message": "on_receive", "on_data": "on_receive", "on_close": "on_disconnect"}
 
 
 def _check_hooks(cls: type[WebSocketEndpoint]) -> None:
@@ -159,6 +190,37 @@ def _check_hooks(cls: type[WebSocketEndpoint]) -> None:
             raise TypeError(f"{cls.__name__}.{name} must be async: write `async def {name}`")
     for name in vars(cls):
         if name.startswith("on_") and name not in _HOOKS:
-            meant = difflib.get_close_matches(name, _HOOKS, n=1, cutoff=0.85)
+            meant = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, _HOOKS, 1, 0.85)
             if meant:
                 raise TypeError(f"{cls.__name__}.{name} is no hook; did you mean {meant[0]}?")
+    if "__init__" in vars(cls):
+        try:
+            inspect.signature(cls.__init__).bind(None, None, None, None)
+        except TypeError:
+            raise TypeError(
+                f"{cls.__name__}.__init__ does not take (scope, receive, send), with which an endpoint is made for "
+                "each connection; set attributes in on_connect"
+            ) from None
+
+
+def _plan_hooks(cls: type[WebSocketEndpoint]) -> dict[str, Call]:
+    """Plan where the parameters are from that the hooks have besides those that every hook gets."""
+    plans = {}
+    for name, usual in (("on_connect", "websocket"), ("on_receive", "websocket, data")):
+        hook, as_written = getattr(cls, name), inspect.getattr_static(cls, name)
+        given = usual.count(",") + (1 if isinstance(as_written, (staticmethod, classmethod)) else 2)
+        where = f"{cls.__name__}.{name}"
+        try:
+            inspect.signature(hook).bind_partial(*[None] * given)
+        except TypeError:
+            raise TypeError(f"{where} is called with ({usual}): write `async def {name}(self, {usual})`") from None
+        plan = plan_hook(hook, where, given, Scope.MESSAGE if name == "on_receive" else Scope.HANDSHAKE)
+        if plan is not None:
+            plans[name] = plan
+    # Nobody could make them when the handshake has failed, and on_disconnect always runs.
+    if plan_hook(cls.on_disconnect, f"{cls.__name__}.on_disconnect", 3, Scope.HANDSHAKE) is not None:
+        raise TypeError(
+            f"{cls.__name__}.on_disconnect is called with (websocket, close_code) and nothing else: "
+            "keep what it needs in on_connect, as in `self.user = user`"
+        )
+    return plans

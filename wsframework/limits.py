@@ -19,7 +19,8 @@ class Limits:
     except where they say otherwise.
 
     Precedents for the defaults: a message of 1 MiB is what daphne and the `websockets` library allow; the request head
-    has h11's and hypercorn's 16 KiB; ten seconds to write are SignalR's, twenty for a pong are uvicorn's.
+    has h11's and hypercorn's 16 KiB; a minute for a body is nginx's, ten seconds to write are SignalR's, twenty for a
+    pong are uvicorn's.
     """
 
     request_head: int = 16 * KIB
@@ -28,6 +29,8 @@ class Limits:
     """Most header fields in a request."""
     handshake_timeout: float = 10.0
     """From the first byte of a connection (or of TLS) to the whole request head."""
+    body_timeout: float = 60.0
+    """Longest silence of a client in the middle of the body of an HTTP/1.1 request; then it is answered with 408."""
 
     message: int = 1 * MIB
     """Largest message a client may send, over all its fragments."""
@@ -48,8 +51,8 @@ class Limits:
     """How long it then has to send anything at all; after that the connection is cut."""
 
     connections: int | None = None
-    """Most connections of the whole process at a time; one more is answered with 503 before its request is read. None:
-    what the limit of open files allows, less a reserve for the application's own."""
+    """Most connections of one server at a time, and each worker process has its own; one more is answered with 503
+    before its request is read. None: what the limit of open files allows, less a reserve for the application's own."""
     connections_per_address: int | None = None
     """Most connections from one address, or one /64 network of IPv6. None, since a proxy is one address: no bound."""
     messages_per_second: float | None = None

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from starlette import routing
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from .compression import COMPRESSION, Compression, check_compression
+from .dependencies import Resolver, plan_function_endpoint
 from .endpoint import WebSocketEndpoint
+from .hooks import Hook, run_hooks, take_hooks
+from .origin import CHECKED, OriginPolicy
+from .refusal import refuse_origin
 from .session import Session
 from .websocket import Receive, Scope, Send, WebSocket
 
-WebSocketFunction = Callable[[WebSocket], Awaitable[None]]
+WebSocketFunction = Callable[..., Awaitable[None]]
 
 
 class WebSocketRoute(routing.WebSocketRoute):
@@ -22,19 +27,29 @@ class WebSocketRoute(routing.WebSocketRoute):
 
     Args:
         path: with Starlette's convertors, as in ``/chat/{room}`` or ``/item/{number:int}``.
-        endpoint: a `WebSocketEndpoint` class, or a function that takes the `WebSocket`.
+        endpoint: a `WebSocketEndpoint` class, or a function that takes the `WebSocket` and perhaps dependencies.
         name: for ``url_for``; the endpoint's own by default.
+        allowed_origins: as for an `App`, and instead of the app's. ``[]`` allows pages of the same origin only.
+        compression: as for an `App`, and instead of the app's.
 
     A function has the same session as a class: its own nursery (``websocket.start_soon``), a second to finish when the
     client leaves, and a `WebSocketDisconnect` that reaches the top is its normal end.
     """
 
     def __init__(
-        self, path: str, endpoint: type[WebSocketEndpoint] | WebSocketFunction, *, name: str | None = None
+        self,
+        path: str,
+        endpoint: type[WebSocketEndpoint] | WebSocketFunction,
+        *,
+        name: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        compression: Compression = None,
     ) -> None:
         if not path.startswith("/"):
             raise ValueError(f"a path begins with a slash: {'/' + path!r}, not {path!r}")
         super().__init__(path, endpoint, name=name)
+        self._compression = check_compression(compression)
+        self.origins: OriginPolicy | None = None if allowed_origins is None else OriginPolicy(allowed_origins)
         if inspect.isclass(endpoint):
             if not issubclass(endpoint, WebSocketEndpoint):
                 raise TypeError(
@@ -49,17 +64,47 @@ class WebSocketRoute(routing.WebSocketRoute):
                 )
             raise TypeError(f"the endpoint for {path!r} is a WebSocketEndpoint or an async function, not {endpoint!r}")
 
+    # Not async: a coroutine of its own would be one more that is passed each time the endpoint's task goes on.
+    def handle(  # type: ignore[override]  # Starlette awaits it, and any awaitable will do
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Serve a connection, if the route's own list of origins lets it in."""
+        if self.origins is not None:
+            if not self.origins.allows(scope):
+                return refuse_origin(WebSocket(scope, receive, send))
+            scope[CHECKED] = True
+        if self._compression is not None:
+            scope[COMPRESSION] = self._compression
+        return self.app(scope, receive, send)
+
 
 class FunctionEndpoint:
     """An async function as an ASGI application, with a session around it."""
 
+    _takes_hooks = True
+
     def __init__(self, function: WebSocketFunction) -> None:
         self._function = function
         self._name = getattr(function, "__name__", repr(function))
+        self._given, self._plan = plan_function_endpoint(function, self._name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
-        await Session(websocket, self._name).run(partial(self._function, websocket), _no_farewell)
+        session = Session(websocket, self._name)
+        hooks = take_hooks(scope)
+        main: Callable[..., Awaitable[None]] = partial(self._function, *[websocket][: self._given])
+        if self._plan is not None or hooks:
+            main = partial(self._serve_with_dependencies, session, main, hooks)
+        await session.run(main, _no_farewell)
+
+    async def _serve_with_dependencies(
+        self, session: Session, main: Callable[..., Awaitable[None]], hooks: Sequence[Hook]
+    ) -> None:
+        resolver = Resolver(session.websocket, self._name)
+        async with resolver.running():
+            if await run_hooks(hooks, session.websocket, resolver):
+                arguments = {} if self._plan is None else await resolver.fill(self._plan)
+                await session.run_within(partial(main, **arguments))
 
 
 async def _no_farewell(close_code: int) -> None:
@@ -71,3 +116,22 @@ def is_http_only(route: routing.BaseRoute) -> bool:
     if isinstance(route, routing.Mount):
         return isinstance(route.app, StaticFiles)
     return isinstance(route, routing.Route)
+
+
+def find_policy(routes: Sequence[routing.BaseRoute], scope: Scope) -> OriginPolicy | None:
+    """Find the list of origins of the route that will serve this, or of the nearest `App` around it that has one.
+
+    It goes the way that Starlette's routers will go: the first route that matches, and so on below it. It is for the
+    connections that the app's own list refuses, so it costs the others nothing.
+    """
+    for route in routes:
+        if is_http_only(route):
+            continue
+        match, found = route.matches(scope)
+        if match is routing.Match.FULL:
+            # An `App` behind a Mount has the same attribute as a route. What middleware hides is not seen, and refused.
+            own = getattr(route, "origins", None) or getattr(getattr(route, "app", None), "origins", None)
+            below = find_policy(getattr(route, "routes", None) or (), {**scope, **found})
+            policy = below or own
+            return policy if isinstance(policy, OriginPolicy) else None
+    return None

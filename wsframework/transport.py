@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 import trio
@@ -29,6 +29,7 @@ from trio.lowlevel import (
 )
 
 from .close import CloseCode, check_close
+from .compression import COMPRESSION, Compression
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 
 Message = str | bytes
@@ -82,6 +83,7 @@ class Transport(ABC):
         wire_format: shared by all transports that can send each other's encoded messages.
         accepted: the handshake is done and messages may flow.
         subprotocol: the one that was agreed on, if any.
+        extensions: those that were agreed on, as the answer to the handshake names them.
         close_code: None, or the code with which the end began.
         close_reason: the reason beside it, often empty.
         gone: there is no connection any more; nothing that waited will leave.
@@ -101,6 +103,7 @@ class Transport(ABC):
         "accepted",
         "close_code",
         "close_reason",
+        "extensions",
         "gone",
         "mailbox",
         "on_end",
@@ -113,13 +116,14 @@ class Transport(ABC):
     def __init__(self) -> None:
         self.accepted: bool = False
         self.subprotocol: str | None = None
+        self.extensions: str = ""
         self.close_code: int | None = None
         self.close_reason: str = ""
         self.gone: bool = False
         self.on_end: Callable[[bool], None] | None = None
         self.on_late_message: Callable[[], None] | None = None
         self.mailbox: Mailbox | None = None
-        self._inbox: deque[Message] = deque()
+        self._inbox: deque[Message] | None = None  # made for the first message: many clients only listen
         self._held = False  # the inbox is full, and nothing more is read from the client
         self._mute = False  # nothing can be sent any more
         self._receiver: Task | None = None
@@ -130,8 +134,10 @@ class Transport(ABC):
     # What an endpoint calls
 
     @abstractmethod
-    async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
-        """Finish the handshake, agree on ``subprotocol``, add ``headers`` to the answer."""
+    async def accept(
+        self, subprotocol: str | None = None, headers: RawHeaders = (), compression: Compression = None
+    ) -> None:
+        """Finish the handshake, agree on ``subprotocol``, add ``headers`` to the answer, and compress if that is so."""
 
     async def receive(self) -> Message:
         """Return the next message, a string for text and bytes for binary.
@@ -180,6 +186,28 @@ class Transport(ABC):
         self._close(code, reason, by_us=True)
         await checkpoint()
 
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the last ping that was answered to its pong; None without one, or where nobody can tell."""
+        return None
+
+    async def ping(self) -> float:
+        """Send a ping, wait for its pong, and return the seconds between them.
+
+        Raises:
+            WebSocketDisconnect: the connection has ended, or does before the pong comes.
+            WebSocketStateError: before ``accept``; or what carries this connection has no pings.
+
+        If it is cancelled: the ping has been sent, and its pong means nothing any more.
+        """
+        await checkpoint()
+        if self.close_code is not None:
+            raise self.disconnect()
+        raise WebSocketStateError(
+            "ping needs the server of wsframework (`wsframework run`) and no middleware that wraps receive or send: "
+            "ASGI has no event for it. Send a message, and have the client answer it"
+        )
+
     @abstractmethod
     async def start_response(self, status: int, headers: RawHeaders) -> None:
         """Begin an HTTP response that refuses the handshake."""
@@ -191,9 +219,9 @@ class Transport(ABC):
     # What the hub and the session call; none of it waits
 
     @abstractmethod
-    def offer(self, encoded: Any) -> bool:
-        """Send what is already encoded. False: the client is behind now, and the mailbox is told when it is not; or it
-        turned out to be gone."""
+    def offer(self, encoded: Any, messages: int = 1) -> bool:
+        """Send so many messages, encoded already. False: the client is behind now, and its mailbox hears when it is
+        not; or it turned out to be gone."""
 
     @property
     @abstractmethod
@@ -204,6 +232,11 @@ class Transport(ABC):
     @abstractmethod
     def crowded(self) -> bool:
         """So much waits that no message should be queued before some of it has been taken."""
+
+    @property
+    def over(self) -> bool:
+        """The end has begun, and no message from before it waits to be received."""
+        return self.close_code is not None and not self._inbox
 
     async def wait_taken(self) -> None:
         """Wait until the client has taken everything that was offered, or the end has begun.
@@ -244,7 +277,7 @@ class Transport(ABC):
             return
         self.close_code, self.close_reason = int(code), reason
         if by_us:
-            self._inbox.clear()
+            self._inbox = None
         self._tell_session(by_us)
         self._wake_receiver()
         self._wake_senders()
@@ -254,13 +287,14 @@ class Transport(ABC):
         if on_end is not None:
             on_end(by_us)
 
-    async def _wait_for_news(self) -> None:
-        """Wait for a message, an end, or the handshake's completion."""
+    def _wait_for_news(self) -> Awaitable[Any]:
+        """Wait for a message, an end, or the handshake's completion. Must be awaited at once."""
         if self._receiver is not None:
             raise trio.BusyResourceError("another task is already receiving from this WebSocket")
         self._burst = BURST  # waiting lets other tasks run
         self._receiver = current_task()
-        await wait_task_rescheduled(self._stop_receiving)
+        # Not `await`: one coroutine less for each message is 1 % of what a message costs.
+        return wait_task_rescheduled(self._stop_receiving)  # noqa: ASYNC105
 
     def _wake_receiver(self) -> None:
         task, self._receiver = self._receiver, None
@@ -283,7 +317,7 @@ class Transport(ABC):
             self._burst = BURST
             await checkpoint()
 
-    async def _wait_for_turn(self, encoded: Any) -> bool:
+    async def _wait_for_turn(self, message: Message) -> bool:
         """Wait until a direct message may be queued: behind what was published before it, and while few are waiting.
 
         Without this bound, sends that are cancelled one after the other would pile up what they leave behind.
@@ -296,6 +330,7 @@ class Transport(ABC):
         """
         if self._senders is None:
             self._senders = ParkingLot()
+        encoded: Any = None
         while True:
             caught_up = self.mailbox is None or self.mailbox.catch_up()
             if self._mute:
@@ -304,6 +339,8 @@ class Transport(ABC):
             if caught_up and not self.crowded:
                 return False
             if self.mailbox is not None and not caught_up:
+                if encoded is None:
+                    encoded = self.wire_format.encode(message)
                 ticket = self.mailbox.line_up(encoded)
                 if ticket is not None:
                     await self._wait_until_taken(ticket)
@@ -327,8 +364,8 @@ class Transport(ABC):
     async def asgi_receive(self) -> dict[str, Any]:
         """ASGI's ``receive``: the connect event, the messages, and from then on the disconnect event."""
         if not self._connect_told:
+            await checkpoint()  # first: who is cancelled here has not been told
             self._connect_told = True
-            await checkpoint()
             return {"type": "websocket.connect"}
         try:
             while not self.accepted and self.close_code is None:
@@ -349,7 +386,8 @@ class Transport(ABC):
                         raise ValueError("a websocket.send event needs text or bytes")
                     await self.send(data)
                 case "websocket.accept":
-                    await self.accept(event.get("subprotocol"), event.get("headers") or ())
+                    headers = event.get("headers") or ()
+                    await self.accept(event.get("subprotocol"), headers, event.get(COMPRESSION))
                 case "websocket.close":
                     await self.close(event.get("code") or CloseCode.NORMAL_CLOSURE, event.get("reason") or "")
                 case "websocket.http.response.start":

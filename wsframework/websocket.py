@@ -7,11 +7,13 @@ from functools import partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.websockets import WebSocketState
 from trio.lowlevel import checkpoint
 
 from .asgi import ASGITransport
 from .close import CloseCode, describe
+from .compression import COMPRESSION
 from .encoding import decode_json, encode_json, expect_bytes, expect_text
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 from .transport import Transport
@@ -53,6 +55,8 @@ class WebSocket(HTTPConnection[Any]):
         super().__init__(scope)
         self.transport: Transport = _find_transport(scope, receive, send)
         self.starter: Starter | None = None
+        self.on_accept: Callable[[], Awaitable[None]] | None = None  # awaited when the handshake has been accepted
+        self.accepted_before: bool = False  # by a hook before the endpoint, whose own accept is still to come
         self._disconnect_told = False
 
     # The handshake
@@ -69,9 +73,15 @@ class WebSocket(HTTPConnection[Any]):
         Raises:
             ValueError: the subprotocol was not offered, or a header must not be sent.
             WebSocketDisconnect: the client has left already.
-            WebSocketStateError: it was accepted before.
+            WebSocketStateError: it was accepted before. If a hook before the endpoint has done so, then the endpoint's
+                first call is none too many, as long as it asks for nothing that the hook has not answered.
         """
-        await self.transport.accept(subprotocol, headers or ())
+        if self.accepted_before and self.passes_over(subprotocol, headers):
+            await checkpoint()
+            return
+        await self.transport.accept(subprotocol, headers or (), self.scope.get(COMPRESSION))
+        if self.on_accept is not None:
+            await self.on_accept()
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection; before ``accept``, refuse it with HTTP 403.
@@ -83,6 +93,37 @@ class WebSocket(HTTPConnection[Any]):
             ValueError: the code must not be sent, or the reason has more than 123 bytes.
         """
         await self.transport.close(code, reason or "")
+
+    def passes_over(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]] | None) -> bool:
+        """Say whether an ``accept`` is not sent, because a hook before the endpoint has accepted."""
+        if not self.accepted_before:
+            return False
+        if headers or subprotocol not in (None, self.subprotocol):
+            raise WebSocketStateError(
+                "a hook before the endpoint has accepted this connection, so its answer cannot have this subprotocol "
+                "or these headers any more: give them to the hook's accept, or let the hook return without accepting"
+            )
+        self.accepted_before = False
+        return True
+
+    async def send_denial_response(self, response: Response) -> None:
+        """Refuse the handshake with an HTTP response: any of Starlette's, also one that streams.
+
+        Returns when the response was sent; its background task has then run.
+
+        Raises:
+            WebSocketStateError: the connection was accepted or refused before, or the server cannot answer a handshake
+                with a response. There is ``close()`` then, which servers answer with 403.
+            WebSocketDisconnect: the client has left.
+
+        If it is cancelled: the client gets what was sent of the response by then, and no more.
+        """
+        if "websocket.http.response" not in (self.scope.get("extensions") or {}):
+            raise WebSocketStateError(
+                "this server cannot refuse a handshake with a response of one's own (it does not have the ASGI "
+                "extension websocket.http.response): call `await websocket.close()`, which is answered with 403"
+            )
+        await response(self.scope, self.receive, self.send)
 
     # Messages in
 
@@ -124,6 +165,10 @@ class WebSocket(HTTPConnection[Any]):
         """Iterate over JSON messages until the client leaves."""
         _check_mode(mode)
         return Messages(partial(self.receive_json, mode))
+
+    def __aiter__(self) -> Messages[str | bytes]:
+        """Iterate over messages until the client leaves: a string for text, bytes for binary."""
+        return Messages(self.transport.receive)
 
     async def receive(self) -> MutableMapping[str, Any]:
         """Receive the next raw ASGI event: a connect, a message, or a disconnect.
@@ -175,10 +220,32 @@ class WebSocket(HTTPConnection[Any]):
         Raises:
             WebSocketDisconnect: the connection has ended.
         """
+        if message["type"] == "websocket.accept" and self.passes_over(
+            message.get("subprotocol"), message.get("headers")
+        ):
+            await checkpoint()
+            return
         try:
             await self.transport.asgi_send(message)
         except ClientGone as end:
             raise WebSocketDisconnect(end.code, end.reason) from end
+        if message["type"] == "websocket.accept" and self.on_accept is not None:
+            await self.on_accept()
+
+    async def ping(self) -> float:
+        """Send a ping, wait for the client's pong, and return the seconds between them.
+
+        Bound it: ``with trio.fail_after(10): await websocket.ping()``. While so many messages wait for the endpoint
+        that the server reads no more, a pong behind them is not seen either.
+
+        Raises:
+            WebSocketDisconnect: the connection has ended, or does before the pong comes.
+            WebSocketStateError: before ``accept``; on other servers, and behind middleware that wraps ``receive`` or
+                ``send``, because ASGI has no pings.
+
+        If it is cancelled: the ping has been sent, and its pong means nothing any more.
+        """
+        return await self.transport.ping()
 
     # Children
 
@@ -202,6 +269,14 @@ class WebSocket(HTTPConnection[Any]):
         return self.transport.subprotocol
 
     @property
+    def extensions(self) -> str:
+        """The extensions that were agreed on, as in browsers: ``permessage-deflate; ...``, or nothing.
+
+        Empty behind middleware that wraps ``send``, and on other servers, which do not tell.
+        """
+        return self.transport.extensions
+
+    @property
     def close_code(self) -> int | None:
         """None while the connection is there; then the client's close code, or ours, or 1006 when it just broke."""
         return self.transport.close_code
@@ -210,6 +285,15 @@ class WebSocket(HTTPConnection[Any]):
     def close_reason(self) -> str:
         """The reason beside the close code, often empty."""
         return self.transport.close_reason
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds between the last ping and its pong, whether `ping` sent it or the server's keep-alive.
+
+        None while there was no pong. Always None on other servers, and behind middleware that wraps ``receive`` or
+        ``send``. The server pings clients that have been silent for `Limits.ping_interval`.
+        """
+        return self.transport.latency
 
     @property
     def client_state(self) -> WebSocketState:

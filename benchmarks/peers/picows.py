@@ -4,7 +4,9 @@ import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
 from ._port import port
+from ._tls import tls_context
 
+MESSAGE = 1024 * 1024  # wsframework's limit; that of picows is ten times this
 subscribers: set[WSTransport] = set()
 
 
@@ -38,7 +40,7 @@ def listen(request: WSUpgradeRequest) -> WSListener:
 
 
 async def main() -> None:
-    server = await ws_create_server(listen, "127.0.0.1", port())
+    server = await ws_create_server(listen, "127.0.0.1", port(), ssl=tls_context(), max_frame_size=MESSAGE)
     await server.serve_forever()
 
 

@@ -6,6 +6,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
 from ._port import port
+from ._tls import tls_context
 
 subscribers: set[WebSocketConnection] = set()
 
@@ -35,4 +36,5 @@ async def handle(request: WebSocketRequest) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(serve_websocket, handle, "127.0.0.1", port(), None)
+    # No compression, no pings and a message limit of 1 MiB is how it comes.
+    trio.run(serve_websocket, handle, "127.0.0.1", port(), tls_context())

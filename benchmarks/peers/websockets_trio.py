@@ -7,6 +7,7 @@ from websockets.trio.connection import broadcast
 from websockets.trio.server import ServerConnection, serve
 
 from ._port import port
+from ._tls import tls_context
 
 subscribers: set[ServerConnection] = set()
 
@@ -25,4 +26,4 @@ async def handle(websocket: ServerConnection) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(partial(serve, handle, port(), host="127.0.0.1", compression=None))
+    trio.run(partial(serve, handle, port(), host="127.0.0.1", ssl=tls_context(), compression=None))

@@ -6,6 +6,7 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from ._port import port
+from ._tls import tls_context
 
 subscribers: set[ServerConnection] = set()
 
@@ -24,7 +25,7 @@ async def handle(websocket: ServerConnection) -> None:
 
 
 async def main() -> None:
-    async with serve(handle, "127.0.0.1", port(), compression=None):
+    async with serve(handle, "127.0.0.1", port(), ssl=tls_context(), compression=None):
         await asyncio.Event().wait()
 
 

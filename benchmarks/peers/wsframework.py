@@ -6,6 +6,7 @@ from hypercorn.config import Config
 from wsframework import App, WebSocket, WebSocketEndpoint, serve
 
 from ._port import port
+from ._tls import tls_files
 
 app = App()
 
@@ -34,6 +35,7 @@ async def main() -> None:
     config = Config()
     config.bind = [f"127.0.0.1:{port()}"]
     config.accesslog = None
+    config.certfile, config.keyfile = tls_files()
     await serve(app, config)
 
 

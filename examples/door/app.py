@@ -5,7 +5,8 @@ Run `wsframework run examples/door/app.py` and connect a client:
 - /closed is refused with 403;
 - /secret is refused with 401 and a text, unless the request has the header
   `Authorization: Bearer open-sesame`;
-- /same-origin is refused with 403 when a page of another site opens it;
+- /partner is refused with 403 when a page of another site opens it, except for
+  https://partner.example; the other paths take pages of this server only;
 - /late accepts everybody, and closes with 1008 when the first message is not
   `open-sesame` or takes 10 seconds;
 - /versions speaks the subprotocols v2 and v1, and refuses clients that offer
@@ -13,7 +14,6 @@ Run `wsframework run examples/door/app.py` and connect a client:
 """
 
 import hmac
-from urllib.parse import urlsplit
 
 import trio
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -41,15 +41,11 @@ class Secret(WebSocketEndpoint):
             await websocket.accept()
         else:
             answer = PlainTextResponse("Say the password.\n", 401, {"www-authenticate": "Bearer"})
-            await answer(websocket.scope, websocket.receive, websocket.send)
+            await websocket.send_denial_response(answer)
 
 
-@app.websocket("/same-origin")
-async def same_origin(websocket: WebSocket) -> None:
-    origin = websocket.headers.get("origin")  # browsers send it and pages cannot change it; other clients send none
-    if origin is not None and urlsplit(origin).netloc != websocket.headers["host"]:
-        await websocket.close()
-        return
+@app.websocket("/partner", allowed_origins=["https://partner.example"])
+async def partner(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_text("welcome")
 
@@ -73,5 +69,4 @@ async def versions(websocket: WebSocket) -> None:
             await websocket.accept(version, headers=[(b"x-served-by", b"door")])
             await websocket.send_text(f"we speak {version}")
             return
-    answer = JSONResponse({"error": "offer the subprotocol v1 or v2"}, 400)
-    await answer(websocket.scope, websocket.receive, websocket.send)
+    await websocket.send_denial_response(JSONResponse({"error": "offer the subprotocol v1 or v2"}, 400))

@@ -227,7 +227,7 @@ async def test_a_client_that_takes_nothing(autojump_clock: MockClock) -> None:
     class Endpoint(WebSocketEndpoint):
         async def on_receive(self, websocket: WebSocket, data: str) -> None:
             try:
-                await websocket.send_text("hello?")
+                await websocket.send_text("hello?" * 20_000)
             except WebSocketDisconnect as end:
                 events.append((end.code, trio.current_time() - began))
                 raise

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import attrs
 
-PATIENCE = 15.0  # seconds until a process is given up
+PATIENCE = 30.0  # seconds until a process is given up
 
 
 @attrs.frozen
@@ -41,11 +41,12 @@ def run(*arguments: str, folder: Path | None = None) -> Result:
 class Served:
     """``wsframework run`` that serves. Leave the block of `serve` or call `stop` to end it."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], announced_on_stderr: bool = False) -> None:
         self._process = process
-        assert process.stdout is not None
+        stream = process.stderr if announced_on_stderr else process.stdout
+        assert stream is not None
         with self._guarded():
-            self.line = process.stdout.readline()
+            self.line = stream.readline()
         found = re.search(r"(https?://|unix:)[^\s,]+", self.line)
         if found is None:
             raise AssertionError(f"it did not say its URL, but {self.line!r}; {self._end()}")
@@ -55,6 +56,23 @@ class Served:
     def websocket_url(self) -> str:
         return self.url.replace("http", "ws", 1)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def close_output(self) -> None:
+        """Stop to read what it says on standard output."""
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def wait(self) -> Result:
+        """Wait for the end."""
+        return self._end()
+
     def stop(self, number: int) -> Result:
         """Send a signal and wait for the end."""
         self._process.send_signal(number)
@@ -63,12 +81,13 @@ class Served:
     def kill(self) -> None:
         if self._process.poll() is None:
             self._process.terminate()
+        if self._process.stdout is not None and not self._process.stdout.closed:
             self._end()
 
     def _end(self) -> Result:
         with self._guarded():
             out, err = self._process.communicate()
-        return Result(self._process.returncode, out, err)
+        return Result(self._process.returncode, out, err or "")
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -81,18 +100,25 @@ class Served:
 
 
 @contextmanager
-def serve(*arguments: str, folder: Path | None = None) -> Iterator[Served]:
-    """Have ``wsframework run`` with these arguments serve inside the block, on a free port if they name none."""
-    bind = () if any(argument.startswith(("--bind", "-b")) for argument in arguments) else ("--bind", "127.0.0.1:0")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wsframework", "run", *arguments, *bind],
-        cwd=folder,
-        env=_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    served = Served(process)
+def serve(
+    *arguments: str, folder: Path | None = None, announced_on_stderr: bool = False, errors: Path | None = None
+) -> Iterator[Served]:
+    """Have ``wsframework run`` with these arguments serve inside the block, on a free port if they name none.
+
+    With ``errors``, standard error goes to that file, where it can be read while it serves.
+    """
+    bind = () if any(argument.startswith(("--bind", "-b", "--port")) for argument in arguments) else ("--port", "0")
+    with nullcontext(subprocess.PIPE) if errors is None else errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wsframework", "run", *arguments, *bind],
+            cwd=folder,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,  # at a terminal SIGHUP would mean something else
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    served = Served(process, announced_on_stderr)
     try:
         yield served
     finally:

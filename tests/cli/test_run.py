@@ -4,6 +4,7 @@ import importlib
 import re
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -101,11 +102,16 @@ def check_refused(result: Result, message: str) -> None:
 # It serves
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, CloseCode.GOING_AWAY), (signal.SIGTERM, CloseCode.SERVICE_RESTART)]
+)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other ways to end a process")
-def test_serves_until_told_to_stop(folder: Path, number: int) -> None:
-    """It prints one line with the URL and serves; a signal has it say goodbye to its clients and exit with 0."""
-    with serve("good.py", folder=folder) as served:
+def test_serves_until_told_to_stop(folder: Path, number: int, code: CloseCode) -> None:
+    """It prints one line with the URL and serves; a signal has it say goodbye to its clients and exit with 0.
+
+    Ctrl+C is for good, and SIGTERM is how services are restarted: clients may come back.
+    """
+    with serve("good.py", "--access-log", "off", folder=folder) as served:
         assert re.fullmatch(
             r"wsframework serves good\.py on http://127\.0\.0\.1:\d+ \(Ctrl\+C to stop\)\n", served.line
         )
@@ -122,11 +128,12 @@ def test_serves_until_told_to_stop(folder: Path, number: int) -> None:
                 async with trio.open_nursery() as nursery, ServedOverSockets(served.url).connect() as client:
                     assert await client.receive() == "welcome"
                     nursery.start_soon(stop)
-                    assert (await client.wait_closed()).code == CloseCode.GOING_AWAY
+                    assert (await client.wait_closed()).code == code
             return results[0]
 
         result = trio.run(stay)
-    assert result == Result(0, "stopping\ngone with 1001\n", "")
+    assert (result.code, result.out) == (0, f"stopping\ngone with {int(code)}\n")
+    assert not re.search("WARNING|ERROR|Traceback", result.err)
 
 
 @pytest.mark.parametrize("target", ["good", "good:app", "good.py:app", "good_neighbour.py", "package.inside:served"])
@@ -269,7 +276,7 @@ def test_certificate_and_key(invoke: Callable[..., Result]) -> None:
 def test_wrong_options(invoke: Callable[..., Result]) -> None:
     """click's own sentences do for a missing argument, an unknown option and an unknown command."""
     check_refused(invoke("run"), "Missing argument 'APP'.")
-    check_refused(invoke("run", "good.py", "--port", "1"), "No such option '--port'.")
+    check_refused(invoke("run", "good.py", "--colour", "1"), "No such option '--colour'.")
     assert invoke("serve").code == 2
 
 
@@ -284,3 +291,22 @@ def test_help_and_version(invoke: Callable[..., Result]) -> None:
     for words in ("APP is the path of a file", "--bind", "default:", "127.0.0.1:8000", "--certfile", "--log-level"):
         assert words in details.out
     assert re.fullmatch(r"wsframework, version \d+\.\d+\.\d+\n", invoke("--version").out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_the_limit_of_open_files(tmp_path: Path) -> None:
+    """It is raised as far as the system lets us: a connection is an open file."""
+    import resource
+
+    program = "import resource\nprint('files', resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    (tmp_path / "limits.py").write_text(program, "utf-8")  # without an application, so the command ends
+    hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4096)
+    done = subprocess.run(
+        [sys.executable, "-m", "wsframework", "run", "limits.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard)),
+        check=False,
+    )
+    assert f"files ({hard}, {hard})" in done.stdout

@@ -1,5 +1,8 @@
 """Mistakes in an endpoint that show when it is written, or in a line that says what to do."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -83,3 +86,51 @@ async def test_a_disconnect_at_the_top_of_a_foreign_application(
     async with connect(Starlette(routes=[WebSocketRoute("/", receive_for_ever)])) as client:
         await client.send("hello")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("on_message", "on_receive"), ("on_open", "on_connect"), ("on_close", "on_disconnect")]
+)
+def test_hooks_of_other_frameworks(name: str, meant: str) -> None:
+    """A hook that is called otherwise elsewhere is found when the class is written, and not silently never called."""
+
+    async def hook(self: object, *args: object) -> None: ...
+
+    with pytest.raises(TypeError, match=f"did you mean {meant}"):
+        type("Chat", (WebSocketEndpoint,), {name: hook})
+
+
+def test_an_init_of_its_own() -> None:
+    """One that the server could not call is found when the class is written; one that it can is fine."""
+    with pytest.raises(TypeError, match="set attributes in on_connect"):
+
+        class Chat(WebSocketEndpoint):
+            def __init__(self) -> None: ...
+
+    class Counted(WebSocketEndpoint):
+        def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+            super().__init__(scope, receive, send)
+
+
+async def test_asyncio_in_a_hook(autojump_clock: MockClock) -> None:
+    """The error says what to use instead."""
+
+    class Asleep(WebSocketEndpoint):
+        async def on_receive(self, websocket: WebSocket, data: Any) -> None:
+            await asyncio.sleep(1)
+
+    with pytest.raises(RuntimeError) as caught:
+        async with connect(Asleep) as client:
+            await client.send("now")
+            await client.wait_closed()
+    assert "use trio.sleep for asyncio.sleep" in caught.value.__notes__[0]
+
+
+def test_a_lifespan_without_its_decorator() -> None:
+    """It is found when the app is made."""
+
+    async def lifespan(app: App) -> Any:
+        yield
+
+    with pytest.raises(TypeError, match="decorate lifespan with @asynccontextmanager"):
+        App(lifespan=lifespan)

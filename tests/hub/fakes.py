@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.hub.rooms import assert_empty
 from wsframework import Hub, Receipt, WebSocket
+from wsframework.compression import Compression
 from wsframework.session import Session
 from wsframework.transport import Message, RawHeaders, Transport
 
@@ -69,13 +70,15 @@ class FakeClient(Transport):
     def crowded(self) -> bool:
         return False
 
-    def offer(self, encoded: list[Message]) -> bool:
+    def offer(self, encoded: list[Message], messages: int = 1) -> bool:
         if not self._mute:
             self.writes.append(encoded)
             self.room -= 1
         return not self.behind
 
-    async def accept(self, subprotocol: str | None = None, headers: RawHeaders = ()) -> None:
+    async def accept(
+        self, subprotocol: str | None = None, headers: RawHeaders = (), compression: Compression = None
+    ) -> None:
         raise NotImplementedError
 
     async def send(self, message: Message) -> None:

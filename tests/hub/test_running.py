@@ -129,7 +129,7 @@ async def test_the_pump_does_not_miss_a_wake_up() -> None:
 class Broken(FakeClient):
     """A client whose connection has a bug."""
 
-    def offer(self, encoded: list[Message]) -> bool:
+    def offer(self, encoded: list[Message], messages: int = 1) -> bool:
         raise LookupError("a bug below the hub")
 
 

@@ -292,10 +292,12 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def run_server(app: Any, limits: Limits | None = None, **options: Any) -> AsyncIterator[RunningServer]:
+async def run_server(
+    app: Any, limits: Limits | None = None, *, health: bool = False, **options: Any
+) -> AsyncIterator[RunningServer]:
     """Serve an application on a free port inside the block. ``options`` are attributes of hypercorn's ``Config``."""
     scope, stopped = trio.CancelScope(), trio.Event()
-    itself = Server(app, make_config(**options), limits=limits)
+    itself = Server(app, make_config(**options), limits=limits, health=health)
 
     async def run(task_status: trio.TaskStatus[list[str]]) -> None:
         try:

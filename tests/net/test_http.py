@@ -17,8 +17,9 @@ import h11
 import pytest
 import trio
 import trustme
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
@@ -38,6 +39,7 @@ from tests.net.servers import (
 )
 from wsframework import App, Limits, WebSocket
 from wsframework.server import reactor
+from wsframework.server.streams import end_sending
 
 END = b"\r\n\r\n"
 
@@ -56,8 +58,29 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+class Task:
+    """What a request leaves to be done behind its answer.
+
+    Attributes:
+        go_on: set it to let that end.
+        done: it has ended, and was not cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.go_on, self.done = trio.Event(), trio.Event()
+
+    async def run(self) -> None:
+        await self.go_on.wait()
+        self.done.set()
+
+
 @pytest.fixture
-def app(tmp_path: Path) -> App:
+def task() -> Task:
+    return Task()
+
+
+@pytest.fixture
+def app(tmp_path: Path, task: Task) -> App:
     files = tmp_path / "files"
     files.mkdir()
     (files / "page.html").write_text("<p>a page</p>")
@@ -85,6 +108,10 @@ def app(tmp_path: Path) -> App:
     async def state(request: Request) -> dict[str, Any]:
         client = request.client
         return {"state": request.state.word, "scheme": request.url.scheme, "host": client.host if client else None}
+
+    @app.route("/work")
+    async def work(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("begun", background=BackgroundTask(task.run))
 
     @app.route("/broken")
     async def broken(request: Request) -> str:
@@ -311,17 +338,133 @@ async def test_idle_connection_is_closed(site: Any) -> None:
         assert await receive_all(stream) == b""
 
 
-async def test_websocket_on_a_kept_connection(site: Any) -> None:
-    """An upgrade that follows a request on one connection reaches the same endpoint, on hypercorn's own WebSocket."""
-    async with site() as here, await here.open() as stream:
-        await stream.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await receive_response(stream)
-        await stream.send_all(UPGRADE)
-        assert (await receive_until(stream, END)).startswith(b"HTTP/1.1 101 ")
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
+CHUNKS = b"POST /post HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("first", [GET, POST, CHUNKS, GET + POST + CHUNKS], ids=["get", "post", "chunks", "three"])
+@pytest.mark.parametrize("in_one_piece", [False, True], ids=["later", "at once"])
+async def test_websocket_on_a_kept_connection(site: Any, first: bytes, in_one_piece: bool) -> None:
+    """An upgrade that follows requests on one connection is served by our own server, with its limits and codes."""
+    async with site(limits=Limits(message=1000)) as here, await here.open() as stream:
+        behind = UPGRADE + frame(b"early", opcode=1)
+        await stream.send_all(first + behind if in_one_piece else first)
+        answers = await receive_until(stream, b"\x81\x05early" if in_one_piece else b"")
+        if not in_one_piece:
+            while answers.count(b"HTTP/1.1 200 ") < first.count(b"HTTP/1.1") or not answers.endswith((b"page", b"es")):
+                answers += await stream.receive_some()
+            await stream.send_all(behind)
+            answers += await receive_until(stream, b"\x81\x05early")
+        assert answers.count(b"HTTP/1.1 200 ") == first.count(b"HTTP/1.1")
+        assert answers.count(b"HTTP/1.1 101 ") == 1
+        assert b"hypercorn" not in answers.partition(b" 101 ")[2]
         await stream.send_all(frame(b"hello", opcode=1))
         assert await receive_until(stream, b"hello") == b"\x81\x05hello"
-        await stream.send_all(frame(b"\x03\xe8", opcode=8))
-        assert (await receive_all(stream)).startswith(b"\x88\x02\x03\xe8")
+        await stream.send_all(frame(b"x" * 1001))
+        assert (await receive_all(stream))[2:4] == b"\x03\xf1"  # 1009
+
+
+async def test_refused_upgrade_on_a_kept_connection(site: Any) -> None:
+    """What cannot be served is refused on a kept connection as on a new one."""
+    async with site() as here:
+        for request, status in (
+            (UPGRADE.replace(b"Version: 13", b"Version: 8"), b"426"),
+            (UPGRADE.replace(b"GET", b"POST"), b"405"),
+            (b"GET / HTTP/1.1\nHost: localhost\n\n", b"400"),
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000, b"431"),
+            (b"\x16\x03\x01", b"400"),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505"),
+        ):
+            async with await here.open() as stream:
+                await stream.send_all(GET)
+                await receive_until(stream, b"a front page")
+                await stream.send_all(request)
+                assert (await receive_all(stream)).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(
+    ("request_", "end"), [(UPGRADE, END), (b"\x01", b"This is no HTTP request.\n")], ids=["upgrade", "noise"]
+)
+async def test_what_runs_behind_an_answer(site: Any, task: Task, request_: bytes, end: bytes) -> None:
+    """What a client does on a kept connection does not cancel a background task of its request before."""
+    async with site() as here, await here.open() as stream:
+        await stream.send_all(GET.replace(b"GET /", b"GET /work"))
+        await receive_until(stream, b"begun")
+        await stream.send_all(request_)
+        await receive_until(stream, end)
+        task.go_on.set()
+        await task.done.wait()
+
+
+async def test_upgrade_that_comes_byte_by_byte_on_a_kept_connection(site: Any) -> None:
+    """It is an upgrade."""
+    async with site() as here, await here.open() as stream:
+        await stream.send_all(GET)
+        await receive_until(stream, b"a front page")
+        for byte in UPGRADE:
+            await stream.send_all(bytes([byte]))
+            await trio.lowlevel.checkpoint()
+        assert (await receive_until(stream, END)).startswith(b"HTTP/1.1 101 ")
+
+
+async def test_h21_upgrade_to_http2(site: Any) -> None:
+    """A client that would like to go on in HTTP/2 is answered in HTTP/1.1, as if it had not asked."""
+    request = (
+        GET[:-2] + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAA\r\n\r\n"
+    )
+    async with site() as here, await here.open() as stream:
+        for _ in range(2):
+            await stream.send_all(request)
+            answer = await receive_until(stream, b"a front page")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"h2c" not in answer
+
+
+async def test_h22_request_to_a_proxy(site: Any) -> None:
+    """We are none."""
+    async with site() as here, await here.open() as stream:
+        await stream.send_all(b"CONNECT victim.com:443 HTTP/1.1\r\nHost: victim.com:443\r\n\r\n")
+        assert (await receive_all(stream)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 "))
+
+
+async def test_a_client_that_leaves_a_kept_connection(site: Any) -> None:
+    """Its connection is closed at once, and not after the time that it might have been idle."""
+    async with site(keep_alive_timeout=60) as here:
+        async with await here.open() as stream:
+            await stream.send_all(GET)
+            await receive_until(stream, b"a front page")
+            with trio.fail_after(5):
+                await end_sending(stream)
+                assert await receive_all(stream) == b""
+
+
+class Endless:
+    """A body without an end. A generator would be left for the garbage collector when it is cancelled."""
+
+    def __aiter__(self) -> "Endless":
+        return self
+
+    async def __anext__(self) -> bytes:
+        return b"x" * 1_000_000
+
+
+async def test_a_client_that_takes_no_answer(site: Any, app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """It is cut off after the write deadline, and a body without an end has one."""
+    caplog.set_level(logging.INFO, "wsframework")
+
+    @app.route("/endless")
+    async def endless(request: Request) -> StreamingResponse:
+        return StreamingResponse(Endless())
+
+    async with site(limits=Limits(write_timeout=0.3)) as here, await here.open() as stream:
+        await stream.send_all(GET.replace(b"/ ", b"/endless ", 1))
+        while "/endless" not in caplog.text:  # noqa: ASYNC110 - there is no event to wait for
+            await trio.sleep(0.01)
+        async with here.websocket() as other:
+            await other.send("still here")
+            assert await other.receive() == "still here"
+    assert not errors_in(caplog)
 
 
 async def test_bytes_behind_the_upgrade(site: Any) -> None:

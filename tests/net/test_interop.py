@@ -31,6 +31,12 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def compressing_url() -> Iterator[str]:
+    with serve(str(EXAMPLE), "--compression", "deflate") as served:
+        yield served.websocket_url
+
+
+@pytest.fixture(scope="module")
 def node(require: Callable[..., str]) -> str:
     """Node: the system's, or the one that basedpyright brings along."""
     system = shutil.which("node") or shutil.which("nodejs")
@@ -55,6 +61,11 @@ async def test_trio_websocket(url: str) -> None:
             await client.aclose(4321, "so long")
 
 
+# What is agreed on with a client that offers everything.
+AGREED = (
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+    "server_max_window_bits=12; client_max_window_bits=12"
+)
 COMPRESSION = {
     "no extension": {"compression": None},
     "permessage-deflate offered": {"compression": "deflate"},
@@ -82,6 +93,26 @@ def test_websockets_on_asyncio(url: str, options: dict[str, Any]) -> None:
             await client.close(4321, "so long")
             assert client.close_code == 4321
             assert client.close_reason == "so long"
+
+    asyncio.run(talk())
+
+
+def test_websockets_with_compression(compressing_url: str) -> None:
+    """websockets on asyncio, which gets what it offers: both sides compress, and messages are what they were."""
+
+    async def talk() -> None:
+        async with (
+            asyncio.timeout(PATIENCE),
+            websockets.asyncio.client.connect(compressing_url, proxy=None) as client,
+        ):
+            assert client.response is not None
+            assert client.response.headers["Sec-WebSocket-Extensions"] == AGREED
+            for message in MESSAGES:
+                await client.send(message)
+                assert await client.recv() == message
+            await client.send(["in ", "three ", "pieces" * 1000])
+            assert await client.recv() == "in three " + "pieces" * 1000
+            await client.close(4321, "so long")
 
     asyncio.run(talk())
 
@@ -140,6 +171,15 @@ SEEN = {"extensions": "", "protocol": "", "inOrder": True, "code": 4321, "reason
 
 def test_node(url: str, node: str) -> None:
     """Node's own WebSocket, which offers permessage-deflate."""
+    assert visit_with_node(url, node) == SEEN
+
+
+def test_node_with_compression(compressing_url: str, node: str) -> None:
+    """Node's own WebSocket, which gets it."""
+    assert visit_with_node(compressing_url, node) == {**SEEN, "extensions": AGREED}
+
+
+def visit_with_node(url: str, node: str) -> Any:
     program = f"({VISIT})({json.dumps(url)}).then((seen) => console.log(JSON.stringify(seen)))"
     done = subprocess.run(
         [node, "--experimental-websocket", "--no-warnings", "--eval", program],
@@ -150,11 +190,20 @@ def test_node(url: str, node: str) -> None:
     if done.returncode == 9:  # Node's exit status for an option that it does not know
         pytest.skip("this version of Node is older than its WebSocket")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == SEEN
+    return json.loads(done.stdout)
 
 
 def test_chromium(url: str, require: Callable[..., str]) -> None:
     """Chromium's WebSocket, which offers permessage-deflate."""
+    assert visit_with_chromium(url, require) == SEEN
+
+
+def test_chromium_with_compression(compressing_url: str, require: Callable[..., str]) -> None:
+    """Chromium's WebSocket, which gets it."""
+    assert visit_with_chromium(compressing_url, require) == {**SEEN, "extensions": AGREED}
+
+
+def visit_with_chromium(url: str, require: Callable[..., str]) -> Any:
     chromium = require("chromium", "chromium-browser", "google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -168,5 +217,6 @@ def test_chromium(url: str, require: Callable[..., str]) -> None:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE * 1000)
         page.goto(url.replace("ws", "http", 1))  # a page of the same origin, though it is only our 404
-        assert page.evaluate(VISIT, url) == SEEN
+        seen = page.evaluate(VISIT, url)
         browser.close()
+    return seen

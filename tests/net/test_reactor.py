@@ -10,6 +10,7 @@ import trio
 
 from wsframework.server import reactor
 from wsframework.server.reactor import Reactor, SocketWire
+from wsframework.server.wire import RECEIVE_SIZE
 
 pytestmark = pytest.mark.skipif(not reactor.AVAILABLE, reason="there is no epoll here")
 
@@ -102,7 +103,7 @@ async def test_a_held_client_that_ends_its_side_still_takes_bytes(pair: Pair) ->
 
 @pytest.mark.parametrize("how", ["closes", "resets"])
 async def test_a_held_client_that_goes(pair: Pair, how: str) -> None:
-    """It is told of once, without spinning, and what it had sent is read when there is room."""
+    """What it had sent is read all the same, its going is told once without spinning, its end when there is room."""
     connection = pair.connection
     pair.wire.hold()
     await pair.client.send(b"last words")
@@ -112,10 +113,27 @@ async def test_a_held_client_that_goes(pair: Pair, how: str) -> None:
     await connection.wait_for(lambda: "hung up" in connection.told)
     for _ in range(10):
         await trio.lowlevel.checkpoint()
-    assert connection.told == ["hung up"]
+    assert connection.told == [b"last words", "hung up"]
     pair.wire.resume()
     await connection.wait_for(lambda: len(connection.told) >= 3)
-    assert connection.told[:3] == ["hung up", b"last words", b""]
+    assert connection.told[:3] == [b"last words", "hung up", b""]
+
+
+async def test_a_held_client_that_goes_after_a_flood(pair: Pair) -> None:
+    """Only a few reads of what it had sent are taken beyond the bound; the rest comes when there is room."""
+    connection = pair.connection
+    pair.wire.hold()
+    pair.client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PLENTY)
+    sent = 0
+    with trio.move_on_after(0.2):
+        while True:
+            sent += await pair.client.send(b"x" * RECEIVE_SIZE)
+    pair.client.close()
+    await connection.wait_for(lambda: "hung up" in connection.told)
+    assert sum(len(data) for data in connection.told if isinstance(data, bytes)) <= 4 * RECEIVE_SIZE
+    pair.wire.resume()
+    await connection.wait_for(lambda: b"" in connection.told)
+    assert sum(len(data) for data in connection.told if isinstance(data, bytes)) == sent
 
 
 async def test_a_held_client_is_not_read(pair: Pair) -> None:

@@ -167,6 +167,19 @@ async def test_quic_is_not_served(app: App, caplog: pytest.LogCaptureFixture) ->
     assert "quic_bind is ignored" in caplog.text
 
 
+async def test_names_of_the_server(wire: str, app: App, endpoint: type[Watched]) -> None:
+    """With ``server_names`` a WebSocket has to ask for one of them, as HTTP has to: pages of no other name get in."""
+    async with run_server(app, server_names=["localhost"]) as server:
+        for request in (UPGRADE, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
+            async with await open_stream(server.url) as stream:
+                await stream.send_all(request.replace(b"Host: localhost", b"Host: evil.example"))
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 404 ")
+        assert endpoint.came == 0
+        async with await open_stream(server.url) as stream:
+            await upgrade(stream)
+        assert server.itself.statistics().refused == {404: 1}
+
+
 async def test_ipv6(app: App) -> None:
     """An IPv6 address stands in brackets in its URL."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from itertools import pairwise
 
 import attrs
@@ -10,10 +10,11 @@ import h11
 import pytest
 import trio
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
+from websockets.extensions import Extension
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
-from wsframework import Limits, WebSocketDisconnect
+from wsframework import Deflate, Limits, WebSocketDisconnect
 from wsframework.server.connection import Connection
 from wsframework.server.frames import Opcode
 from wsframework.server.handshake import Handshake, check_upgrade, parse_request
@@ -184,13 +185,23 @@ class Client:
 
 
 def arrive(
-    upkeep: Upkeep | None = None, limits: Limits | None = None, early: bytes = b"", fields: Iterable[bytes] = ()
+    upkeep: Upkeep | None = None,
+    limits: Limits | None = None,
+    early: bytes = b"",
+    fields: Iterable[bytes] = (),
+    compression: Deflate | None = None,
 ) -> Client:
     """A connection whose handshake has not been answered."""
     wire = FakeWire()
     gone: list[Connection] = []
     connection = Connection(
-        wire, handshake(*fields), limits or Limits(), upkeep or Upkeep(), early, on_gone=gone.append
+        wire,
+        handshake(*fields),
+        limits or Limits(),
+        upkeep or Upkeep(),
+        early,
+        on_gone=gone.append,
+        compression=compression,
     )
     return Client(connection, wire, gone)
 
@@ -203,13 +214,13 @@ async def connected(upkeep: Upkeep | None = None, limits: Limits | None = None) 
     return client
 
 
-def read_frames(data: bytes) -> list[Frame]:
+def read_frames(data: bytes, extensions: Sequence[Extension] = ()) -> list[Frame]:
     """The frames in what a server sent, as the `websockets` library reads them. The last one may be cut off."""
     stream = StreamReader()
     stream.feed_data(data)
     frames = []
     while stream.buffer:
-        parser: Generator[None, None, Frame] = Frame.parse(stream.read_exact, mask=False)
+        parser: Generator[None, None, Frame] = Frame.parse(stream.read_exact, mask=False, extensions=extensions)
         try:
             next(parser)
         except StopIteration as stop:

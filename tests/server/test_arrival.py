@@ -80,7 +80,6 @@ async def test_a_plain_request() -> None:
     "head",
     [
         pytest.param(upgrade(upgrade=b"h2c"), id="H21"),
-        pytest.param(upgrade(method=b"CONNECT", target=b"victim.com:443", upgrade=None), id="H22"),
         pytest.param(b"GET / HTTP/1.0\r\n\r\n", id="HTTP/1.0"),
     ],
 )
@@ -95,7 +94,21 @@ async def test_http2() -> None:
     assert await arrive(preface) == Arrival(None, preface)
 
 
+async def test_http2_is_not_changed_to() -> None:
+    """On a connection that was kept it is a request with a version that there is not."""
+    with pytest.raises(RequestError) as caught:
+        await read_arrival(Source(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").receive_some, LIMITS, first=False)
+    assert caught.value.status == 505
+
+
 # What it must not be
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_two_lengths(version: bytes) -> None:
+    """A body with a length and in chunks is smuggled in somewhere, whoever is right about its end."""
+    head = b"POST / HTTP/%s\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n" % version
+    assert (await refusal_of(head + b"0\r\n\r\nG")).status == 400
 
 
 @pytest.mark.parametrize(
@@ -125,6 +138,12 @@ async def test_h12_lines_that_end_with_a_bare_line_feed(cut: int) -> None:
     head = PLAIN.replace(b"\r\n", b"\n")
     error = await refusal_of(head[:cut], head[cut:])
     assert (error.status, error.detail) == (400, "Lines must end with CR and LF.")
+
+
+async def test_h22_connect() -> None:
+    """Who takes us for a proxy is told that we are none."""
+    error = await refusal_of(upgrade(method=b"CONNECT", target=b"victim.com:443", upgrade=None))
+    assert error.status == 405
 
 
 async def test_a_wrong_upgrade() -> None:

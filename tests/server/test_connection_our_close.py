@@ -2,7 +2,7 @@
 
 import pytest
 import trio
-from trio.testing import MockClock, assert_checkpoints
+from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from tests.server.builders import (
     client_close,
@@ -70,14 +70,15 @@ async def test_both_close_at_once() -> None:
     assert client.wire.shut == 1
 
 
-async def test_what_comes_behind_our_close_frame() -> None:
+async def test_what_comes_behind_our_close_frame(upkeep: Upkeep) -> None:
     """Messages are thrown away and pings not answered, and the inbox cannot fill; a violation ends the wait."""
-    client = await connected()
+    client = await connected(upkeep)
     await client.connection.close(4000)
     client.gets()
     for _ in range(10):
         client.sends(client_text("late") * 100, client_frame(Opcode.PING))
-    assert not client.wire.held
+        await wait_all_tasks_blocked()
+        assert not client.wire.held
     assert client.gets() == b""
     assert await receive_end(client) == (4000, "")
     client.sends(client_frame(3))
@@ -146,12 +147,49 @@ async def test_the_client_does_not_answer(upkeep: Upkeep, autojump_clock: MockCl
 
 
 async def test_the_client_does_not_go(upkeep: Upkeep, autojump_clock: MockClock) -> None:
-    """A client that has said its last and keeps the socket open is cut off too."""
+    """A client that has said its last and keeps the socket open is cut off a second later."""
     client = await connected(upkeep)
     client.sends(client_close(4000))
-    await trio.sleep(LIMITS.close_timeout + 0.1)
+    await trio.sleep(0.9)
+    assert client.wire.closed == 0
+    await trio.sleep(0.2)
     assert client.wire.closed == 1
     assert end_of(client) == (4000, "")
+
+
+async def test_the_client_answers_late_and_does_not_go(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """It has all of the close timeout for its answer, and a second from then on to hang up."""
+    client = await connected(upkeep)
+    await client.connection.close(4000)
+    await trio.sleep(3)
+    client.sends(client_close(4000))
+    await trio.sleep(0.9)
+    assert client.wire.closed == 0
+    await trio.sleep(0.2)
+    assert client.wire.closed == 1
+
+
+async def test_the_second_begins_when_our_last_byte_is_taken(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """What waits before our answer to the client's close frame keeps its time."""
+    client = await connected(upkeep)
+    client.falls_behind(server_text("before"))
+    client.sends(client_close(4000))
+    await trio.sleep(3)
+    client.takes()
+    await trio.sleep(0.9)
+    assert client.wire.closed == 0
+    await trio.sleep(0.2)
+    assert client.wire.closed == 1
+
+
+async def test_a_client_that_broke_a_rule_has_the_close_timeout(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """It may still be sending, and a socket closed before that is read would lose our close frame."""
+    client = await connected(upkeep)
+    client.sends(client_frame(3))
+    await trio.sleep(LIMITS.close_timeout - 0.1)
+    assert client.wire.closed == 0
+    await trio.sleep(0.2)
+    assert client.wire.closed == 1
 
 
 @pytest.mark.parametrize(

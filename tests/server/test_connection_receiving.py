@@ -139,10 +139,11 @@ async def test_a_cancelled_receive_loses_nothing(state: str, nursery: trio.Nurse
     assert await client.connection.receive() == "one"
 
 
-async def test_receive_is_a_checkpoint_at_the_latest_after_a_burst() -> None:
+async def test_receive_is_a_checkpoint_at_the_latest_after_a_burst(upkeep: Upkeep) -> None:
     """Messages that are there already do not keep other tasks from running for ever, nor cancellation from coming."""
-    client = await connected()
+    client = await connected(upkeep, Limits(inbox_messages=1000))
     client.sends(client_text("x") * 200)
+    await wait_all_tasks_blocked()
     for _ in range(6):
         with assert_checkpoints():
             await receive(client, 32)

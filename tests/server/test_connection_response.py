@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.server.builders import (
     Client,
@@ -10,14 +11,15 @@ from tests.server.builders import (
     read_response,
     server_text,
 )
-from wsframework import CloseCode, WebSocketDisconnect
+from wsframework import CloseCode, Limits, WebSocketDisconnect
 from wsframework.errors import WebSocketStateError
+from wsframework.server.upkeep import Upkeep
 
 
 async def test_a_response() -> None:
     """Head and body go out as they come; after the last part our side of the connection ends."""
     client = arrive(early=b"early")
-    headers = [(b"Content-Type", b"text/plain"), (b"Connection", b"keep-alive"), (b"Transfer-Encoding", b"chunked")]
+    headers = [(b"Content-Type", b"text/plain"), (b"Connection", b"keep-alive"), (b"Transfer-Encoding", b"gzip")]
     await client.connection.start_response(401, headers)
     await client.connection.send_body(b"not ", True)
     await client.connection.send_body(b"", True)
@@ -27,10 +29,23 @@ async def test_a_response() -> None:
     assert client.wire.shut == 1
     status, fields, body = read_response(client.gets())
     assert (status, body) == (401, b"not you")
-    assert fields == {b"content-type": b"text/plain", b"connection": b"close"}
+    assert fields == {b"content-type": b"text/plain", b"connection": b"close", b"transfer-encoding": b"chunked"}
     assert client.connection.close_code == CloseCode.ABNORMAL_CLOSURE
     assert client.connection.close_reason == "the handshake was refused"
     assert not client.connection.accepted
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(401, [(b"Content-Length", b"7")]), (204, []), (304, [])], ids=["length", "204", "304"]
+)
+async def test_a_response_that_needs_no_chunks(status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    """Where the head says how long the body is, the body goes out as it is."""
+    client = arrive()
+    await client.connection.start_response(status, headers)
+    await client.connection.send_body(b"not you" if headers else b"", False)
+    status_sent, fields, body = read_response(client.gets())
+    assert (status_sent, body) == (status, b"not you" if headers else b"")
+    assert b"transfer-encoding" not in fields
 
 
 async def test_a_response_with_a_mistake() -> None:
@@ -40,7 +55,7 @@ async def test_a_response_with_a_mistake() -> None:
         await client.connection.start_response(401, [(b"X-A", b"\r\n")])
     assert client.gets() == b""
     await client.connection.start_response(401, [])
-    assert client.gets() == b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n"
+    assert client.gets() == (b"HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
 
 
 async def test_a_response_to_a_client_that_is_behind(nursery: trio.Nursery) -> None:
@@ -61,17 +76,17 @@ async def test_a_response_to_a_client_that_is_behind(nursery: trio.Nursery) -> N
     assert client.connection.close_code is None
     client.takes()
     await trio.testing.wait_all_tasks_blocked()
-    assert client.gets().endswith(b"\r\n\r\nfirst last")
+    assert read_response(client.gets())[2] == b"first last"
     assert client.wire.shut == 1
 
 
 async def test_a_response_that_is_left_open() -> None:
-    """The end of the application ends it, without a second response."""
+    """The end of the application ends it, without a second response; the client sees that it is not whole."""
     client = arrive()
     await client.connection.start_response(401, [])
     await client.connection.send_body(b"half", True)
     client.connection.finish(CloseCode.INTERNAL_ERROR)
-    assert read_response(client.gets())[2] == b"half"
+    assert client.gets().endswith(b"\r\n\r\n4\r\nhalf\r\n")
     assert client.wire.shut == 1
     assert client.connection.close_code == CloseCode.INTERNAL_ERROR
 
@@ -84,7 +99,7 @@ async def test_a_response_that_is_left_open_for_a_client_that_is_behind() -> Non
     client.connection.finish(CloseCode.NORMAL_CLOSURE)
     assert client.wire.shut == 0
     client.takes()
-    assert read_response(client.gets())[0] == 401
+    assert client.gets().startswith(b"HTTP/1.1 401 ")
     assert client.wire.shut == 1
 
 
@@ -145,3 +160,19 @@ async def test_a_body_behind_the_last_part() -> None:
     with pytest.raises(WebSocketDisconnect):
         await client.connection.send_body(b"y", False)
     assert client.gets() == b""
+
+
+async def test_a_refusal_that_is_taken_slowly_is_not_pinged(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+    """A client that is being refused speaks no WebSocket: whatever it takes its time for, it gets no ping."""
+    client = arrive(upkeep, Limits(write_timeout=5, ping_interval=1))
+    client.stops_reading()
+    async with trio.open_nursery() as nursery:
+        await client.connection.start_response(418, [])
+        nursery.start_soon(client.connection.send_body, b"x" * 300_000, True)
+        for _ in range(4):
+            await trio.sleep(4)
+            client.takes(70_000)
+        client.takes()
+    assert client.connection.close_code is None
+    assert client.gets().count(b"x") == 300_000
+    assert not client.gets()

@@ -13,8 +13,7 @@ from tests.server.builders import (
     server_text,
 )
 from wsframework import WebSocketDisconnect
-from wsframework.server.connection import PLAIN_FRAMES
-from wsframework.server.frames import Opcode, encode_message
+from wsframework.server.frames import PLAIN_FRAMES, Opcode, encode_message
 from wsframework.server.upkeep import Upkeep
 
 

@@ -11,6 +11,7 @@ from tests.server.builders import client_frame, client_header
 from wsframework import CloseCode
 from wsframework.errors import ProtocolError
 from wsframework.server import frames
+from wsframework.server.deflate import DeflatedFrames, Inflater, deflate_message
 from wsframework.server.frames import Event, FrameReader, Opcode
 
 KIB = 1024
@@ -182,9 +183,87 @@ def test_every_byte_is_handled_once(opcode: Opcode, step: int, monkeypatch: pyte
     assert checked == (2 * size if opcode == Opcode.TEXT else 0)
 
 
-def test_a_flood_of_small_frames_in_one_read() -> None:
-    """Ten thousand frames in one read are ten thousand events, and nothing is left behind."""
+# Turns
+
+
+def turns(reader: FrameReader, data: bytes) -> list[list[Event]]:
+    """What a read gives, call by call."""
+    events = [reader.feed(data)]
+    while reader.behind:
+        events.append(reader.feed(b""))
+    return events
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [client_frame(Opcode.TEXT), client_frame(Opcode.PING, b"?"), client_frame(Opcode.PONG)],
+    ids=["texts", "pings", "pongs"],
+)
+def test_a_flood_of_small_frames_in_one_read(frame: bytes) -> None:
+    """Ten thousand frames in one read come in turns, all of them, and nothing is left behind."""
     reader = FrameReader(MIB)
-    with peak_below(4 * MIB):
-        assert reader.feed(client_frame(Opcode.TEXT) * 10_000) == [""] * 10_000
+    with peak_below(MIB):
+        sizes = [len(events) for events in turns(reader, frame * 10_000)]
+    assert sum(sizes) == 10_000
+    assert max(sizes) == 64
     assert reader.feed(client_frame(Opcode.TEXT, b"x")) == ["x"]
+
+
+def test_a_flood_of_empty_fragments_in_one_read() -> None:
+    """Frames that make no event take turns too."""
+    reader = FrameReader(MIB)
+    begun = client_frame(Opcode.TEXT, b"x", fin=False)
+    last = client_frame(Opcode.CONTINUATION)
+    calls = turns(reader, begun + client_frame(Opcode.CONTINUATION, fin=False) * 1000 + last)
+    assert len(calls) == 16
+    assert calls[-1] == ["x"]
+    assert not any(calls[:-1])
+
+
+@pytest.mark.parametrize("frames", [63, 64, 65])
+@pytest.mark.parametrize("cut", [0, 1, 2, 5])
+def test_what_comes_while_a_rest_waits(frames: int, cut: int) -> None:
+    """More bytes go behind the rest, which may end in the middle of a frame."""
+    reader = FrameReader(MIB)
+    data = b"".join(client_frame(Opcode.BINARY, b"%d" % at) for at in range(frames))
+    last = client_frame(Opcode.BINARY, b"last")
+    events = reader.feed(data + last[:cut])
+    assert reader.behind == (frames == 65 or (frames == 64 and cut >= 2))
+    events += [event for call in turns(reader, last[cut:]) for event in call]
+    assert events == [*(b"%d" % at for at in range(frames)), b"last"]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [client_frame(Opcode.CLOSE), client_frame(3)],
+    ids=["a close frame", "a violation"],
+)
+def test_the_end_behind_a_rest(last: bytes) -> None:
+    """It comes behind everything before it, and nothing comes behind it."""
+    reader = FrameReader(MIB)
+    calls = turns(reader, client_frame(Opcode.TEXT) * 64 + last + client_frame(Opcode.TEXT) * 64)
+    assert [len(events) for events in calls] == [64, 1]
+    assert reader.feed(client_frame(Opcode.TEXT)) == []
+
+
+def test_an_end_drops_the_rest() -> None:
+    """Whoever ends the reader wants nothing of it."""
+    reader = FrameReader(MIB)
+    reader.feed(client_frame(Opcode.TEXT) * 100)
+    assert reader.behind
+    reader.end()
+    assert not reader.behind
+    assert reader.feed(b"") == []
+
+
+@pytest.mark.parametrize(("size", "most"), [(200_000, 1), (100_000, 2), (1, 8)])
+def test_messages_that_inflate_take_turns(size: int, most: int) -> None:
+    """A call ends with the message that passes the bound, so what it gives is bounded, however short the frames."""
+    deflater = DeflatedFrames(15, 9, 8, 0)
+    payload = deflate_message(deflater.start(), bytes(size))
+    reader = FrameReader(MIB, max_inflated=150_000)
+    reader.expect_compression(Inflater(15, False))
+    calls = turns(reader, client_frame(Opcode.BINARY, payload, reserved=4) * 8)
+    assert [event for events in calls for event in events] == [bytes(size)] * 8
+    assert max(len(events) for events in calls) == most
+    assert reader.inflated == 8 * size

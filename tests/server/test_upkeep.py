@@ -1,5 +1,6 @@
 """The sweeper looks at connections when they asked for it, and the flusher joins their replies within a tick."""
 
+from collections import Counter
 from collections.abc import Callable
 from math import inf
 
@@ -269,3 +270,67 @@ async def test_a_little_late_is_not_blocked(upkeep: Upkeep, mock_clock: MockCloc
     mock_clock.jump(5.1)
     await wait_all_tasks_blocked()
     assert charge.swept == [5.1]
+
+
+# Reading on
+
+
+class FakeReading(FakeCharge):
+    """Reads on for so many turns, and fails in the last one if it is meant to."""
+
+    def __init__(self, upkeep: Upkeep, turns: int, *, fails: bool = False) -> None:
+        super().__init__()
+        self.upkeep = upkeep
+        self.turns = turns
+        self.fails = fails
+
+    def read_on(self) -> None:
+        self.turns -= 1
+        if self.turns:
+            self.upkeep.read_on_soon(self)
+        elif self.fails:
+            raise ValueError("a bug")
+
+
+class Ticks(trio.abc.Instrument):
+    """Counts the scheduler's ticks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_those_who_read_on_take_turns(upkeep: Upkeep) -> None:
+    """Sixteen in a tick, and who has been there goes to the end of the line."""
+    ticks, order = Ticks(), list[int]()
+    seen = Counter[int]()
+
+    class Numbered(FakeReading):
+        def read_on(self) -> None:
+            super().read_on()
+            order.append(readings.index(self))
+            seen[ticks.count] += 1
+
+    readings = [Numbered(upkeep, 3) for _ in range(20)]
+    await wait_all_tasks_blocked()
+    trio.lowlevel.add_instrument(ticks)
+    for reading in readings:
+        upkeep.read_on_soon(reading)
+    await wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(ticks)
+    assert order == [*range(20)] * 3
+    assert [seen[tick] for tick in sorted(seen)] == [16, 16, 16, 12]
+
+
+async def test_one_that_cannot_read_on_is_let_go(upkeep: Upkeep, caplog: pytest.LogCaptureFixture) -> None:
+    """The others go on."""
+    broken, other = FakeReading(upkeep, 1, fails=True), FakeReading(upkeep, 2)
+    upkeep.read_on_soon(broken)
+    upkeep.read_on_soon(other)
+    await wait_all_tasks_blocked()
+    assert broken.abandoned
+    assert not other.abandoned
+    assert other.turns == 0
+    assert "failed inside the server" in caplog.text

@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import trio
 from trio.testing import MockClock
 
+from tests.server.builders import arrive
 from wsframework import App, WebSocket, WebSocketDisconnect
 from wsframework.testing import connect
 
@@ -122,3 +124,13 @@ async def test_raw_receive_behind_accept(autojump_clock: MockClock) -> None:
         {"type": "websocket.receive", "text": "c"},
         "d",
     ]
+
+
+async def test_a_receive_that_is_cancelled_has_taken_no_connect_event() -> None:
+    """The connect event is given to whoever asks next; without it nothing may be sent."""
+    client = arrive()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await client.connection.asgi_receive()
+    assert scope.cancelled_caught
+    assert await client.connection.asgi_receive() == {"type": "websocket.connect"}

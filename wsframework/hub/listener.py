@@ -47,7 +47,7 @@ class Listener:
 
     # What the hub calls
 
-    def offer(self, encoded: list[Any]) -> bool:
+    def offer(self, encoded: list[Any], messages: int = 1) -> bool:
         self._items.extend(encoded)
         self._news.unpark_all()
         return not self._items
@@ -61,18 +61,11 @@ class Listener:
 
     async def take(self) -> Any:
         """Return the next item, or None when the hub has stopped and there is nothing any more."""
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = BURST
-            await checkpoint()
+        await checkpoint()  # before it takes anything, so that a cancellation loses nothing
         while not self._items:
             if self.close_code == CloseCode.GOING_AWAY:
-                await checkpoint()
                 return None
             if self.close_code is not None:
-                await checkpoint()
                 raise trio.BrokenResourceError(describe(self.close_code, self.close_reason))
             await self._news.park()
         item = self._items.popleft()

@@ -63,7 +63,7 @@ class Replay:
         """Give it what makes one write, or have it go live. It must have taken everything else. Nothing here waits."""
         subscriber = self._place.subscriber
         payloads = self._read()
-        if payloads and not subscriber.transport.offer(join(payloads, subscriber.transport.wire_format)):
+        if payloads and not subscriber.transport.offer(join(payloads, subscriber.transport.wire_format), len(payloads)):
             subscriber.fall_behind([])
         if not self._backlog and self._following == self._topic.end:
             self._topic.go_live(self._place)

@@ -136,7 +136,7 @@ class Subscriber:
         while rest and not self.behind and self.transport.close_code is None:
             together, rest = split_write(rest)
             payloads = together if place.envelope is None else [each.wrapped(place) for each in together]
-            if self.transport.offer(join(payloads, self.transport.wire_format)):
+            if self.transport.offer(join(payloads, self.transport.wire_format), len(payloads)):
                 for publication in together:
                     publication.receipt.add(delivered=1)
             else:
@@ -220,7 +220,7 @@ class Subscriber:
             self.fail()
             return False
         self.made_room()
-        return not payloads or self.transport.offer(join(payloads, self.transport.wire_format))
+        return not payloads or self.transport.offer(join(payloads, self.transport.wire_format), len(payloads))
 
     def _take_out(self, until: int) -> list[Payload]:
         """Take what makes one write and has lower numbers than this, with what is to be told of gaps."""

@@ -105,7 +105,6 @@ class Topic:
         self.counters: Counters = Counters(counters)
         self.presence: Presence | None = None
         self.watched: bool = False
-        self._envelopes: WeakKeyDictionary[Envelope, ref[Envelope]] | None = None
         self._epoch: str | None = None
         self._sweep: _Sweep | None = None
 
@@ -234,6 +233,7 @@ class Topic:
 
     def _offer(self, sweep: _Sweep, places: list[Place]) -> None:
         begin, end, publications = sweep.begin, sweep.end, sweep.publications
+        count = len(publications)
         one_by_one, left_out, joined = sweep.several or sweep.aimed, sweep.left_out, sweep.joined
         delivered = 0
         for place in places:
@@ -258,7 +258,7 @@ class Topic:
                         encoded = joined[wire_format] = join(publications, wire_format)
                 else:
                     encoded = sweep.wrapped(place, place.envelope)
-                if transport.offer(encoded):
+                if transport.offer(encoded, count):
                     delivered += 1
                 else:
                     subscriber.fall_behind(publications)

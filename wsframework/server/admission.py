@@ -29,10 +29,10 @@ class Admission:
         self._most: float = limits.connections or _most_connections()
         self._most_per_address = limits.connections_per_address
         self._by_address: Counter[str] = Counter()
-        self.open = 0
-        self.accepted = 0
-        self.http = 0
-        self.lost = 0
+        self.open: int = 0
+        self.accepted: int = 0
+        self.http: int = 0
+        self.lost: int = 0
         self.refused: Counter[int] = Counter()
         self.closed: Counter[int] = Counter()
 
@@ -76,7 +76,7 @@ class Visit:
         self._admission = admission
         self._network = network
         self._decided = self._left = False
-        self.peers = peers
+        self.peers: Peers = peers
 
     def handed_over(self) -> None:
         """It is the HTTP side's."""

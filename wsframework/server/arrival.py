@@ -31,12 +31,18 @@ class Arrival:
 
 
 class HeadReader:
-    """Collects bytes until they are a whole request head. It does no I/O and knows no time."""
+    """Collects bytes until they are a whole request head. It does no I/O and knows no time.
 
-    __slots__ = ("_head", "_limits")
+    Args:
+        limits: the bounds of the head.
+        first: nothing came on this connection before. Only then may it be the beginning of HTTP/2.
+    """
 
-    def __init__(self, limits: Limits) -> None:
+    __slots__ = ("_first", "_head", "_limits")
+
+    def __init__(self, limits: Limits, *, first: bool = True) -> None:
         self._limits = limits
+        self._first = first
         self._head = bytearray()
 
     @property
@@ -59,6 +65,8 @@ class HeadReader:
         if end > limit or (end < 0 and len(head) > limit):
             raise RequestError(431, f"A request head has at most {limit} bytes.")
         if end >= 0:
+            if self._first and head.startswith(HTTP2_PREFACE):
+                return Arrival(None, bytes(head))
             return _judge(bytes(head), end, self._limits)
         check_line_feeds(head, seen)
         return None
@@ -68,8 +76,8 @@ class HeadReader:
         return RequestError(408, "The request did not arrive in time.") if self.begun else None
 
 
-async def read_arrival(receive_some: ReceiveSome, limits: Limits) -> Arrival | None:
-    """Read until it is clear what the client wants.
+async def read_arrival(receive_some: ReceiveSome, limits: Limits, *, first: bool = True) -> Arrival | None:
+    """Read until it is clear what the client wants. It is its ``first`` request, or was handed back.
 
     Returns:
         None when the client left, or said nothing in time.
@@ -77,7 +85,7 @@ async def read_arrival(receive_some: ReceiveSome, limits: Limits) -> Arrival | N
     Raises:
         RequestError: what it wants cannot be served.
     """
-    reader = HeadReader(limits)
+    reader = HeadReader(limits, first=first)
     with trio.move_on_after(limits.handshake_timeout):
         while data := await receive_some():
             arrival = reader.feed(data)
@@ -96,9 +104,9 @@ def _may_begin_a_request(byte: int) -> bool:
 
 
 def _judge(data: bytes, end: int, limits: Limits) -> Arrival:
-    if data.startswith(HTTP2_PREFACE):
-        return Arrival(None, data)
     request = parse_request(data[:end], limits)
+    if request.method == "CONNECT":
+        raise RequestError(405, "This server is no proxy.", ((b"allow", b"GET, HEAD, POST"),))
     if request.wants_websocket:
         return Arrival(check_upgrade(request), data[end:])
     return Arrival(None, data)

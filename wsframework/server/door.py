@@ -1,4 +1,4 @@
-"""What a plain socket is before it is a WebSocket: somebody whose request head is still coming, or who is refused.
+"""What a socket is before it is a WebSocket: somebody whose request head is still coming, or who is refused.
 
 Neither needs a task. A client that dribbles its head, or that does not go away when it was refused, costs a socket and
 a few hundred bytes until the sweeper closes it.
@@ -14,10 +14,10 @@ from ..limits import Limits
 from .admission import Visit
 from .arrival import Arrival, HeadReader
 from .handshake import encode_refusal
-from .reactor import SocketWire
+from .wire import StartableWire
 
-OnArrival = Callable[[SocketWire, Visit, Arrival], None]
-OnRefusal = Callable[[SocketWire, Visit, RequestError], None]
+OnArrival = Callable[[StartableWire, Visit, Arrival], None]
+OnRefusal = Callable[[StartableWire, Visit, RequestError], None]
 
 
 class Arriving:
@@ -29,16 +29,24 @@ class Arriving:
         limits: its bounds.
         on_arrival: called when the head is whole; the wire is the callee's from then on.
         on_refusal: called, likewise, when it cannot be served or does not come in time.
+        first: nothing was served on this connection before.
     """
 
     __slots__ = ("_on_arrival", "_on_refusal", "_reader", "_visit", "_wire", "next_sweep")
 
     def __init__(
-        self, wire: SocketWire, visit: Visit, limits: Limits, on_arrival: OnArrival, on_refusal: OnRefusal
+        self,
+        wire: StartableWire,
+        visit: Visit,
+        limits: Limits,
+        on_arrival: OnArrival,
+        on_refusal: OnRefusal,
+        *,
+        first: bool = True,
     ) -> None:
         self._wire = wire
         self._visit = visit
-        self._reader: HeadReader | None = HeadReader(limits)
+        self._reader: HeadReader | None = HeadReader(limits, first=first)
         self._on_arrival = on_arrival
         self._on_refusal = on_refusal
         self.next_sweep: float = inf
@@ -100,23 +108,20 @@ class Refusal:
         on_gone: called once, when the socket is let go.
     """
 
-    __slots__ = ("_gone", "_on_gone", "_wire", "next_sweep")
+    __slots__ = ("_gone", "_on_gone", "_rest", "_wire", "next_sweep")
 
-    def __init__(self, wire: SocketWire, on_gone: Callable[[], None]) -> None:
+    def __init__(self, wire: StartableWire, on_gone: Callable[[], None]) -> None:
         self._wire = wire
         self._on_gone = on_gone
         self._gone = False
+        self._rest: bytes | memoryview = b""  # that the wire has not taken yet
         self.next_sweep: float = inf
 
     def say(self, error: RequestError) -> None:
-        """Send the answer: it is short, and a socket that has sent nothing takes it whole."""
+        """Send the answer, and then end our direction."""
+        self._rest = encode_refusal(error)
         self._wire.start(self)
-        try:
-            self._wire.send(encode_refusal(error))
-        except OSError:
-            self.abandon()
-        else:
-            self._wire.shut_down()
+        self.writable()
 
     def received(self, data: bytes) -> None:
         if not data:
@@ -138,7 +143,18 @@ class Refusal:
         """Cannot be: this never holds its wire."""
 
     def writable(self) -> None:
-        """Cannot be: the answer was taken whole."""
+        """Send on. It is short, but on a kept connection answers from before may be in its way."""
+        if self._gone or not self._rest:
+            return
+        try:
+            self._rest = memoryview(self._rest)[self._wire.send(self._rest) :]
+        except OSError:
+            self.abandon()
+            return
+        if self._rest:
+            self._wire.ask_to_write()
+        else:
+            self._wire.shut_down()
 
     def flush(self) -> None:
         """Nothing is ever gathered."""

@@ -6,7 +6,9 @@ unmasked piece by piece into the one buffer of its message, so that
 
 * a megabyte that comes in single bytes costs a megabyte and linear time, not one object per read;
 * text is checked at every piece, and the first byte that is no UTF-8 ends the connection (section 8.1);
-* a length that the limits forbid is refused on the header alone, before anything is allocated for it.
+* a length that the limits forbid is refused on the header alone, before anything is allocated for it;
+* a compressed message is inflated as it arrives, and stops at the limit of what it may become;
+* a read that holds thousands of frames, or messages that inflate to thousands of times their size, is taken in turns.
 
 Rules of the reader. What came before a violation is still reported. A violation is the last event, and so is a close
 frame: bytes after either are dropped (section 5.5.1).
@@ -15,8 +17,9 @@ frame: bytes after either are dropped (section 5.5.1).
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import attrs
 from websockets.speedups import apply_mask
@@ -56,14 +59,25 @@ Event: TypeAlias = str | bytes | Ping | Pong | Close | ProtocolError
 
 _FIN = 0x80
 _RESERVED = 0x70
+COMPRESSED = 0x40  # the first reserved bit, which RFC 7692 takes
 _MASKED = 0x80
 _CONTROL = 0x08
-_TEXT = int(Opcode.TEXT)
-_BINARY = int(Opcode.BINARY)
 _WHOLE_TEXT = _FIN | Opcode.TEXT
 _WHOLE_BINARY = _FIN | Opcode.BINARY
+COMPRESSED_TEXT = _WHOLE_TEXT | COMPRESSED
+COMPRESSED_BINARY = _WHOLE_BINARY | COMPRESSED
 _MAX_CONTROL_PAYLOAD = 125  # section 5.5
+
+# Frames in one call. One read of 64 KiB may hold 10,000 of them, which take 25 ms, and everybody else waits.
+_TURN = 64
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class Inflates(Protocol):
+    """Undoes the compression of one client's messages."""
+
+    def inflate(self, data: bytes, final: bool) -> Iterator[bytes]:
+        """Give what these bytes of a message become, in pieces. Raises ProtocolError when they are broken."""
 
 
 class FrameReader:
@@ -72,6 +86,11 @@ class FrameReader:
     Args:
         max_message: largest message in bytes, over all its fragments; more is answered with 1009.
         max_fragments: most frames in one message; more is answered with 1009 too.
+        max_inflated: bytes that are inflated in one call; the message that passes this is the call's last.
+
+    Attributes:
+        behind: `feed` has stopped before the end of what it was given. It wants to be called again, with no bytes.
+        inflated: bytes that have come out of compressed messages so far.
     """
 
     __slots__ = (
@@ -83,22 +102,34 @@ class FrameReader:
         "_fin",
         "_fragments",
         "_head",
+        "_inflater",
+        "_inflating",
+        "_largest_frame",
         "_mask",
         "_max_fragments",
+        "_max_inflated",
         "_max_message",
         "_message",
         "_opcode",
         "_remaining",
         "_short",
+        "behind",
+        "inflated",
     )
 
-    def __init__(self, max_message: int, max_fragments: int = 4096) -> None:
+    def __init__(self, max_message: int, max_fragments: int = 4096, max_inflated: int = 1024 * 1024) -> None:
+        self.behind: bool = False
+        self.inflated: int = 0
         self._max_message = max_message
         self._max_fragments = max_fragments
+        self._max_inflated = max_inflated
+        self._largest_frame = max_message
+        self._inflater: Inflates | None = None
+        self._inflating = 0  # compressed bytes of the message in hand, plus one; 0 if it is not compressed
         self._short = min(max_message, 125)  # a payload of this size has no length field of its own, and is allowed
         self._ended = False
         self._busy = False  # something has begun and not ended, or everything has ended
-        self._head = b""  # the beginning of a frame header that has not come whole
+        self._head = b""  # the beginning of a frame header that has not come whole, or all that has to wait
         # The frame whose payload is arriving in pieces; none while _remaining is 0.
         self._opcode = 0
         self._fin = True
@@ -111,18 +142,32 @@ class FrameReader:
         self._buffer = bytearray()
         self._decoder: codecs.IncrementalDecoder | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Take what the socket gave and return what it completes, oldest first."""
+    def expect_compression(self, inflater: Inflates) -> None:
+        """Take compressed messages too: this was agreed on."""
+        self._inflater = inflater
+        # What cannot be compressed gets longer, with zlib's smallest buffers by an eighth (deflateBound in deflate.c).
+        self._largest_frame = self._max_message + self._max_message // 8 + 64
+
+    def feed_one(self, data: bytes) -> str | bytes | None:
+        """Return the message if this is one short frame and nothing else; None, and nothing is taken, if it is not.
+
+        That is what a live service mostly gets, and costs half as much as `feed` here.
+        """
         if not self._busy and len(data) >= 6 and len(data) - 6 == data[1] - _MASKED <= self._short:
-            # One short frame and nothing else, which is what a live service mostly gets: at half the cost.
             if data[0] == _WHOLE_TEXT:
-                payload = apply_mask(data[6:], data[2:6])
                 try:
-                    return [payload.decode()]
+                    return str(apply_mask(data[6:], data[2:6]), "utf-8")
                 except UnicodeDecodeError:
-                    pass  # the long way refuses it
-            elif data[0] == _WHOLE_BINARY:
-                return [apply_mask(data[6:], data[2:6])]
+                    return None  # the long way refuses it
+            if data[0] == _WHOLE_BINARY:
+                return apply_mask(data[6:], data[2:6])
+        return None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take what the socket gave and return what it completes, oldest first, or the first of it: see `behind`."""
+        message = self.feed_one(data)
+        if message is not None:
+            return [message]
         events: list[Event] = []
         if not self._ended:
             try:
@@ -140,8 +185,15 @@ class FrameReader:
         elif self._head:
             data = self._head + data
             self._head = b""
+        self.behind = False
         end = len(data)
-        while end - at >= 2 and not self._ended:
+        enough = self.inflated + self._max_inflated
+        for _ in range(_TURN):
+            if end - at < 2 or self._ended:
+                break
+            if self.inflated >= enough:
+                self.behind = True
+                break
             first, second = data[at], data[at + 1]
             whole_message = (first == _WHOLE_TEXT or first == _WHOLE_BINARY) and second & _MASKED and not self._message
             if not whole_message:
@@ -153,7 +205,7 @@ class FrameReader:
                 if body - 4 > end:
                     break
                 size = _long_size(data[at + 2 : body - 4])
-                if size > self._max_message:
+                if size > self._largest_frame:
                     raise self._too_big()
             if body > end:
                 break
@@ -165,6 +217,8 @@ class FrameReader:
             else:
                 self._begin(first, data[body - 4 : body], size)
                 at = self._take(data, body, events)
+        else:
+            self.behind = end - at >= 2 and not self._ended
         if at < end and not self._remaining and not self._ended:
             self._head = data[at:]
 
@@ -172,7 +226,7 @@ class FrameReader:
         """Refuse what the first two bytes of a frame already show to be wrong."""
         opcode = first & 0x0F
         if first & _RESERVED:
-            raise _protocol_error("reserved bits are set, and no extension was agreed on")
+            self._check_reserved(first)
         if not second & _MASKED:
             raise _protocol_error("a client must mask its frames")
         if opcode & _CONTROL:
@@ -189,11 +243,27 @@ class FrameReader:
         elif opcode != Opcode.CONTINUATION and self._message:
             raise _protocol_error("a new message inside a fragmented one")
 
+    def _check_reserved(self, first: int) -> None:
+        if self._inflater is None:
+            raise _protocol_error("reserved bits are set, and no extension was agreed on")
+        if first & _RESERVED != COMPRESSED:
+            raise _protocol_error("reserved bits are set that no extension has a use for")
+        if first & _CONTROL:
+            raise _protocol_error("a control frame must not be compressed")
+        if first & 0x0F == Opcode.CONTINUATION:
+            raise _protocol_error("only the first frame of a message says that it is compressed")
+
     def _begin(self, first: int, mask: bytes, size: int) -> None:
         """Start on a frame whose payload may come in pieces."""
         opcode = first & 0x0F
         if not opcode & _CONTROL:
-            if len(self._buffer) + size > self._max_message:
+            if first & COMPRESSED:
+                self._inflating = 1
+            if self._inflating:
+                self._inflating += size
+                if self._inflating > self._largest_frame + 1:
+                    raise self._too_big()
+            elif len(self._buffer) + size > self._max_message:
                 raise self._too_big()
             if self._fragments == self._max_fragments:
                 raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"over {self._max_fragments} fragments in a message")
@@ -215,14 +285,30 @@ class FrameReader:
             if not self._remaining:
                 self._finish_control(events)
         else:
-            self._buffer += payload
             final = self._fin and not self._remaining
-            if self._decoder is not None:
-                _check_utf8(self._decoder, payload, final)
+            if self._inflating:
+                self._inflate(payload, final)
+            else:
+                self._add(payload, final)
             if final:
                 events.append(self._buffer.decode() if self._message == Opcode.TEXT else bytes(self._buffer))
                 self._forget_message()
         return at + len(piece)
+
+    def _add(self, payload: bytes, final: bool) -> None:
+        self._buffer += payload
+        if self._decoder is not None:
+            _check_utf8(self._decoder, payload, final)
+
+    def _inflate(self, payload: bytes, final: bool) -> None:
+        assert self._inflater is not None
+        for piece in self._inflater.inflate(payload, final):
+            if len(self._buffer) + len(piece) > self._max_message:
+                raise self._too_big()
+            self.inflated += len(piece)
+            self._add(piece, False)
+        if final:
+            self._add(b"", True)
 
     def _finish_control(self, events: list[Event]) -> None:
         payload, self._control = self._control, b""
@@ -235,7 +321,7 @@ class FrameReader:
             self.end()
 
     def _forget_message(self) -> None:
-        self._message = self._fragments = 0
+        self._message = self._fragments = self._inflating = 0
         self._buffer = bytearray()
         self._decoder = None
 
@@ -243,7 +329,10 @@ class FrameReader:
         """Read nothing more, and let go of what has been read of a message."""
         self._busy = True
         self._ended = True
+        self.behind = False
+        self._head = b""
         self._remaining = 0
+        self._inflater = None
         self._forget_message()
 
     def _too_big(self) -> ProtocolError:
@@ -299,20 +388,25 @@ _SHORT_BINARY = [bytes((_WHOLE_BINARY, size)) for size in range(126)]
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
     """Build one whole, unmasked frame, as a server sends it."""
+    return encode_first(_FIN | opcode, payload)
+
+
+def encode_first(first: int, payload: bytes) -> bytes:
+    """Build a frame with this first byte."""
     size = len(payload)
     if size < 126:
-        return bytes((_FIN | opcode, size)) + payload
+        return bytes((first, size)) + payload
     if size < 0x10000:
-        return bytes((_FIN | opcode, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((_FIN | opcode, 127)) + size.to_bytes(8, "big") + payload
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
 
 
 def encode_message(data: str | bytes) -> bytes:
     """Build the frame of a message: text for a string, binary for bytes."""
     if isinstance(data, str):
         payload = data.encode()
-        return _SHORT_TEXT[len(payload)] + payload if len(payload) < 126 else encode_frame(_TEXT, payload)
-    return _SHORT_BINARY[len(data)] + data if len(data) < 126 else encode_frame(_BINARY, data)
+        return _SHORT_TEXT[len(payload)] + payload if len(payload) < 126 else encode_first(_WHOLE_TEXT, payload)
+    return _SHORT_BINARY[len(data)] + data if len(data) < 126 else encode_first(_WHOLE_BINARY, data)
 
 
 def encode_close(code: int, reason: str = "") -> bytes:
@@ -320,3 +414,16 @@ def encode_close(code: int, reason: str = "") -> bytes:
     if code == CloseCode.NO_STATUS_RECEIVED:
         return encode_frame(Opcode.CLOSE, b"")
     return encode_frame(Opcode.CLOSE, code.to_bytes(2, "big") + reason.encode())
+
+
+class FrameFormat:
+    """Frames without an extension: the same bytes for every client."""
+
+    def encode(self, message: str | bytes) -> bytes:
+        return encode_message(message)
+
+    def join(self, encoded: Sequence[bytes]) -> bytes:
+        return b"".join(encoded)
+
+
+PLAIN_FRAMES = FrameFormat()

@@ -1,7 +1,8 @@
 """The request head and its answer, without I/O: bytes to a `Handshake`, a `Handshake` to bytes (RFC 6455 section 4).
 
-The head is parsed by h11, the parser that hypercorn uses too. Two parsers that differ on where a request ends are how
-requests are smuggled, so a connection that is handed on to hypercorn is judged by the same one on both sides.
+The head is parsed by h11, the parser that hypercorn uses too, unless it is one of those that cannot be read in two ways
+(see `head`). Two parsers that differ on where a request ends are how requests are smuggled, so a connection that is
+handed on to hypercorn is judged alike on both sides.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ from websockets.headers import parse_connection, parse_subprotocol, parse_upgrad
 from ..errors import RequestError
 from ..headers import check_accept
 from ..limits import Limits
+from .head import parse_plain
 
 END_OF_HEAD = b"\r\n\r\n"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _LONE_LINE_BREAK = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _FOLD = re.compile(rb"\r\n[ \t]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tab, CR and LF
+_VERSIONS = (b"1.1", b"1.0")
+_BODY = frozenset((b"content-length", b"transfer-encoding"))
+_USUAL_CONNECTION = ([b"upgrade"], [b"keep-alive, upgrade"])
+_USUAL_UPGRADE = [b"websocket"]
 HeaderField = tuple[bytes, bytes]
 Headers = list[HeaderField]
 
@@ -62,6 +69,11 @@ class Handshake:
     query_string: bytes
     subprotocols: list[str]
 
+    @property
+    def extensions(self) -> list[bytes]:
+        """Every offer of extensions, as it came."""
+        return self.request.values(b"sec-websocket-extensions")
+
 
 def find_end(head: bytes | bytearray, seen: int) -> int:
     """Return where the request head ends, or -1. ``seen`` bytes were looked at before."""
@@ -85,10 +97,17 @@ def parse_request(head: bytes, limits: Limits) -> Request:
     Raises:
         RequestError: the bytes are no request head of HTTP/1; the status says how to answer.
     """
+    plain = parse_plain(head)
+    if plain is not None:
+        target, fields = plain
+        _check_number(len(fields), limits)
+        return Request("GET", target, "1.1", fields)
     if _LONE_LINE_BREAK.search(head):
         raise RequestError(400, "Lines must end with CR and LF.")
     if _FOLD.search(head):  # h11 would unfold it, where others see two fields or none (RFC 9112 section 5.2)
         raise RequestError(400, "Header fields must not be folded.")
+    if _CONTROL.search(head):  # h11 lets them stand in values, where RFC 9110 section 5.5 has them invalid
+        raise RequestError(400, "A request head has no control characters.")
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.request_head)
     try:
         parser.receive_data(head)
@@ -97,10 +116,19 @@ def parse_request(head: bytes, limits: Limits) -> Request:
         raise RequestError(error.error_status_hint, "The request cannot be read.") from error
     if not isinstance(event, h11.Request):
         raise RequestError(400, "The request cannot be read.")
-    if len(event.headers) > limits.request_fields:
-        raise RequestError(431, f"A request has at most {limits.request_fields} header fields.")
+    _check_number(len(event.headers), limits)
+    if event.http_version not in _VERSIONS:  # h11 takes any two digits, and for some of them wants no Host
+        raise RequestError(505, "This server speaks HTTP/1.1.")
     headers = [(name.lower(), value) for name, value in event.headers.raw_items()]
+    if _BODY <= {name for name, _ in headers}:
+        # Whoever believes the other one of them sees another request in the body (RFC 9112 section 6.3).
+        raise RequestError(400, "A request has Content-Length or Transfer-Encoding, not both.")
     return Request(event.method.decode("ascii"), event.target, event.http_version.decode("ascii"), headers)
+
+
+def _check_number(fields: int, limits: Limits) -> None:
+    if fields > limits.request_fields:
+        raise RequestError(431, f"A request has at most {limits.request_fields} header fields.")
 
 
 def check_upgrade(request: Request) -> Handshake:
@@ -118,7 +146,7 @@ def check_upgrade(request: Request) -> Handshake:
         if any(value.strip() != b"0" for value in request.values(name)):
             raise RequestError(400, "A WebSocket handshake has no body.")
     for value in request.values(b"sec-websocket-extensions"):
-        _ascii(value)  # all offers are declined, but they must be words
+        _ascii(value)  # what they mean is looked at when one may be accepted, but they must be words
     if request.values(b"sec-websocket-version") != [b"13"]:
         raise RequestError(426, "This server speaks WebSocket version 13.", ((b"sec-websocket-version", b"13"),))
     raw_path, _, query = request.target.partition(b"?")
@@ -128,9 +156,12 @@ def check_upgrade(request: Request) -> Handshake:
 
 
 def _check_tokens(request: Request) -> None:
+    connections, upgrades = request.values(b"connection"), request.values(b"upgrade")
+    if [value.lower() for value in connections] in _USUAL_CONNECTION and upgrades == _USUAL_UPGRADE:
+        return
     try:
-        connection = [token for value in request.values(b"connection") for token in parse_connection(_ascii(value))]
-        upgrade = [token for value in request.values(b"upgrade") for token in parse_upgrade(_ascii(value))]
+        connection = [token for value in connections for token in parse_connection(_ascii(value))]
+        upgrade = [token for value in upgrades for token in parse_upgrade(_ascii(value))]
     except InvalidHeader as error:
         raise RequestError(400, "The Connection or Upgrade header cannot be read.") from error
     if "upgrade" not in (token.lower() for token in connection):
@@ -184,7 +215,9 @@ def accept_key(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def encode_accept(handshake: Handshake, subprotocol: str | None = None, headers: Iterable[HeaderField] = ()) -> bytes:
+def encode_accept(
+    handshake: Handshake, subprotocol: str | None = None, headers: Iterable[HeaderField] = (), extensions: str = ""
+) -> bytes:
     """Build the answer that completes the handshake.
 
     Raises:
@@ -200,6 +233,8 @@ def encode_accept(handshake: Handshake, subprotocol: str | None = None, headers:
     ]
     if subprotocol is not None:
         fields.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
+    if extensions:
+        fields.append((b"Sec-WebSocket-Extensions", extensions.encode("ascii")))
     return encode_head(101, [*fields, *headers])
 
 

@@ -1,24 +1,43 @@
-"""The hand-off to hypercorn: all that is no WebSocket upgrade of HTTP/1.1 is replayed into its Trio server.
+"""The hand-off to hypercorn: plain HTTP/1.1 and HTTP/2 are served by its Trio server, and WebSockets never are.
 
-This is the one module that knows hypercorn's inner classes. Only ``Config`` and ``serve`` are its documented API, the
-rest changed in 0.13 and in 0.17; so the dependency is pinned and `tests/net/test_http.py` is the contract.
+This module, `http2`, `http2protocol`, `http2stream` and `http2tasks` are the ones that know hypercorn's inner classes.
+`http2body` and `requests` stand between its reader and the application, `http2frames` and `floods` before its parsers.
+Only its ``Config`` and ``serve`` are documented API, the rest changed in 0.13 and in 0.17; so the dependency is pinned,
+and `tests/net/test_http.py` and `tests/net/test_http2.py` are the contract.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-logger: logging.Logger = logging.getLogger("wsframework.server")
+from ..limits import Limits
+from .access import HTTPAccess
+from .arrival import HTTP2_PREFACE
+from .http2 import HTTP2Connection, unless_ended
+from .http2stream import ServeWebSocket
+from .requests import RequestStream
+from .scope import Peers
+from .streams import DeadlineStream, cut_when_cancelled
 
-Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+# Takes a connection back: gets what was read of what is not for hypercorn.
+GoOn = Callable[[bytes], Awaitable[None]]
+
+logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
 class HTTPSide:
@@ -28,43 +47,156 @@ class HTTPSide:
         app: the ASGI application.
         config: hypercorn's configuration, as for hypercorn itself.
         state: the lifespan's state, copied for each connection.
+        limits: where they say less than the configuration, they hold.
+        serve_websocket: serves a WebSocket that came over HTTP/2.
     """
 
-    def __init__(self, app: Any, config: Config, state: dict[str, Any]) -> None:
-        self._app = ASGIWrapper(app)
-        self._config = config
+    def __init__(
+        self, app: Any, config: Config, state: dict[str, Any], limits: Limits, serve_websocket: ServeWebSocket
+    ) -> None:
+        logged: Any = HTTPAccess(_with_checkpoints(app))
+        self._app = ASGIWrapper(logged)
+        self._config = _bounded(config, limits)
         self._state = state
+        self._limits = limits
+        self._serve_websocket = serve_websocket
         self._context = WorkerContext(None)
 
-    async def serve(self, stream: Stream, data: bytes) -> None:
-        """Serve one connection to its end. ``data`` was read from it before; an error ends only this connection."""
-        replay: Any = _Replay(stream, data)
-        try:
-            await TCPServer(self._app, self._config, self._context, ConnectionState(dict(self._state)), replay).run()
-        except Exception:
-            logger.exception("an HTTP connection failed; it was closed, the others go on")
-        finally:
-            # hypercorn closes what it serves, but not when it is cancelled, and not when closing in style fails.
-            await trio.aclose_forcefully(stream)
+    async def serve(self, stream: trio.abc.Stream, data: bytes, peers: Peers, go_on: GoOn) -> None:
+        """Serve one connection to its end; an error ends only this connection.
+
+        A connection may go on with what is not for hypercorn, an upgrade to WebSocket or a request that cannot be
+        served. Then it is handed back open, while what the application still does behind its last answer goes on.
+        In any other case it is closed at the end.
+
+        Args:
+            stream: the client.
+            data: what was read from it before. Nothing, if it has agreed on HTTP/2 and has not begun.
+            peers: who it is.
+            go_on: called in a task of its own when the connection is handed back, with what was read.
+
+        If it is cancelled: over HTTP/1.1 the connection is cut at once; over HTTP/2, see `HTTP2Connection`.
+        """
+        async with trio.open_nursery() as nursery:
+            if not data or data.startswith(HTTP2_PREFACE):
+                await self._serve_http2(stream, data, peers)
+            else:
+                await self._serve_http1(stream, data, peers, lambda head: nursery.start_soon(go_on, head))
+
+    async def _serve_http1(
+        self, stream: trio.abc.Stream, data: bytes, peers: Peers, on_return: Callable[[bytes], None]
+    ) -> None:
+        requests = RequestStream(DeadlineStream(stream, self._limits.write_timeout), data, self._limits, on_return)
+        async with _closing(stream, lambda: not requests.returned):
+            async with cut_when_cancelled(stream, lambda: not requests.returned):
+                await _HTTP1Connection(self._app, self._config, self._context, self._new_state(), requests, peers).run()
+
+    async def _serve_http2(self, client: trio.abc.Stream, data: bytes, peers: Peers) -> None:
+        stream = DeadlineStream(client, self._limits.write_timeout)
+        connection = HTTP2Connection(
+            self._app, self._config, self._context, self._new_state(), stream, data, peers, self._serve_websocket
+        )
+        async with _closing(client):
+            await connection.run()
+
+    def _new_state(self) -> ConnectionState:
+        return ConnectionState(dict(self._state))
 
     async def stop(self) -> None:
         """Have idle connections close."""
         await self._context.terminated.set()
 
 
-class _Replay:
-    """A stream that first gives again what was read from it before."""
+@asynccontextmanager
+async def _closing(stream: trio.abc.Stream, is_ours: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    """Log an error of the block, and close the stream behind it unless somebody else has it then."""
+    try:
+        yield
+    except Exception:
+        logger.exception("an HTTP connection failed; it was closed, the others go on")
+    finally:
+        if is_ours():
+            # hypercorn closes what it serves, but not when it is cancelled, and not when closing in style fails.
+            await trio.aclose_forcefully(stream)
 
-    def __init__(self, stream: Stream, data: bytes) -> None:
-        self._stream = stream
-        self._data = data
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._data:
+def _with_checkpoints(app: Any) -> Any:
+    """Have every ``send`` let other tasks run: hypercorn's returns at once, for ever, when the client is gone."""
+
+    async def with_checkpoints(scope: Any, receive: Any, send: Any) -> None:
+        async def send_and_let_run(event: Any) -> None:
+            await send(event)
             await trio.lowlevel.checkpoint()
-            data, self._data = self._data, b""
-            return data
-        return bytes(await self._stream.receive_some(max_bytes))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        await app(scope, receive, send_and_let_run)
+
+    return with_checkpoints
+
+
+def _bounded(config: Config, limits: Limits) -> Config:
+    """Copy a configuration, with the limits in it of what hypercorn reads by itself."""
+    config = copy.copy(config)
+    config.h11_max_incomplete_size = min(config.h11_max_incomplete_size, limits.request_head)
+    config.h2_max_header_list_size = min(config.h2_max_header_list_size, limits.request_head)
+    if config.errorlog == "-":  # its default, for which hypercorn would add a handler of its own
+        config.errorlog = logger
+    return config
+
+
+class _HTTP1Connection(TCPServer):
+    """hypercorn's connection, for HTTP/1.1 alone, on a stream whose peers are known."""
+
+    stream: Any
+
+    def __init__(
+        self,
+        app: Any,
+        config: Config,
+        context: WorkerContext,
+        state: ConnectionState,
+        requests: RequestStream,
+        peers: Peers,
+    ) -> None:
+        stream: Any = requests
+        super().__init__(app, config, context, state, stream)
+        self._requests = requests
+        self._peers = peers
+
+    async def run(self) -> None:
+        try:
+            async with TaskGroup() as tasks:
+                self._task_group = tasks
+                protocol: Any = _HTTP1Protocol(
+                    self.app,
+                    self.config,
+                    self.context,
+                    tasks,
+                    ConnectionState(dict(self.state)),
+                    self._peers.secure,
+                    self._peers.client,
+                    self._peers.server,
+                    self.protocol_send,
+                )
+                self.protocol = protocol
+                # It is not idle: a request is here. hypercorn would close it at once while the server drains, and
+                # whoever asks then whether it is ready is to be told that it is not.
+                await self._read_data()
+                await self.idle_task.stop()  # or the socket would stay open for as long as an idle one
+        except OSError:
+            pass
+        await self._close()
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated) and event.idle:
+            self._requests.answered()
+        with unless_ended(event):
+            await super().protocol_send(event)
+
+
+class _HTTP1Protocol(H11Protocol):
+    """hypercorn's HTTP/1.1, which never turns into something else."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        # hypercorn answers "Upgrade: h2c" with 101. A proxy that does not know the word passes it on, and what is
+        # then said behind its back is how it is tricked; RFC 9113 has dropped this upgrade.
+        return

@@ -23,9 +23,15 @@ from .scope import AF_UNIX, Address, Peers
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 _BURST = 32  # connections accepted before other tasks run
+_PROBES = 3  # of TCP's own keep-alive, without an answer, before the system gives a peer up
 _PAUSE = 0.1  # seconds to wait when the system has no room for another connection
 _SILENCE = 60.0  # and between two complaints about it
-_NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+# Of the connection that would have been accepted (accept(2)); any other error is the listener's own, or the system's.
+_GAVE_UP = frozenset(
+    getattr(errno, name)
+    for name in ("ECONNABORTED", "ECONNRESET", "EHOSTUNREACH", "EINTR", "ENETDOWN", "ENETUNREACH", "EPERM", "EPROTO")
+)
 
 
 @attrs.frozen
@@ -41,6 +47,11 @@ class Listener:
     socket: socket.socket
     secure: bool
     inherited: bool = False
+    _file: tuple[int, int] | None = attrs.field(init=False)
+
+    @_file.default
+    def _find_file(self) -> tuple[int, int] | None:
+        return _identify(self.socket)
 
     @property
     def url(self) -> str:
@@ -56,10 +67,23 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening, and take a Unix socket's file away if it is ours."""
-        if self.socket.fileno() >= 0 and self.socket.family == AF_UNIX and not self.inherited:
-            with suppress(OSError):
-                os.unlink(self.socket.getsockname())
+        if self.socket.fileno() >= 0 and not self.inherited:
+            # Not if another server listens there by now: the one that takes over from us.
+            if self._file is not None and self._file == _identify(self.socket):
+                with suppress(OSError):
+                    os.unlink(self.socket.getsockname())
         self.socket.close()
+
+
+def _identify(sock: socket.socket) -> tuple[int, int] | None:
+    """Tell the file at a Unix socket's path from any other; None if there is none."""
+    if sock.family != AF_UNIX:
+        return None
+    try:
+        status = os.stat(sock.getsockname())
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def open_listeners(config: Config, limits: Limits) -> list[Listener]:
@@ -180,6 +204,18 @@ def _set_options(sock: socket.socket, limits: Limits) -> None:
         seconds = max(limits.write_timeout, (limits.ping_interval or 0) + limits.ping_timeout)
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(seconds * 1000), 2**31 - 1))
+    if hasattr(socket, "TCP_KEEPIDLE") and limits.ping_interval is not None:
+        # Behind a full inbox nothing is read, and so the ping clock stands still. Then this is what finds out that the
+        # peer has vanished (RFC 9293 section 3.8.4), after as much silence as the pings allow.
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _in_seconds(limits.ping_interval))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _in_seconds(limits.ping_timeout / _PROBES))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+
+
+def _in_seconds(time: float) -> int:
+    return max(1, min(int(time), 32767))  # what Linux takes
 
 
 async def accept_for_ever(listener: Listener, take_in: Callable[[socket.socket, Peers], None]) -> None:
@@ -194,11 +230,11 @@ async def accept_for_ever(listener: Listener, take_in: Callable[[socket.socket, 
             await trio.lowlevel.wait_readable(listener.socket)
             continue
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if error.errno in _GAVE_UP:
+                await trio.lowlevel.checkpoint()
+            else:
                 door.complain(error)
                 await trio.sleep(_PAUSE)
-            else:  # the client gave up before we came to it
-                await trio.lowlevel.checkpoint()
             continue
         connection.setblocking(False)
         take_in(connection, door.peers(connection, client))

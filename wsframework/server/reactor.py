@@ -1,4 +1,4 @@
-"""One task that receives for every plain TCP connection, where the system has epoll (Linux).
+"""One task that receives for every connection, with TLS and without, where the system has epoll (Linux).
 
 A reader task per connection costs a task switch and an ``epoll_ctl`` per message; this costs neither, which made it
 1.7 times as fast in echo (10 us of server time against 6, CPython 3.11). It also means that the server is always
@@ -7,30 +7,35 @@ reading for everybody, up to the bound of each inbox, so a client that leaves is
 How it waits. All sockets are in one epoll set, and the set is itself a descriptor that trio can wait for. Events are
 level-triggered: what is not handled in this turn shows up again in the next. A connection reads once per turn, so
 that a client that never stops sending does not keep the others waiting.
+
+When it reads. A task that is woken for the set would read a scheduler tick later, and the endpoint it wakes would run
+yet another tick later. So an instrument reads, which trio calls right after it has waited, and before
+it runs tasks: a message is answered in the tick that it came in (0.85 of the server's time, one connection). The task
+is there for trio to wake up. An instrument is in no task: what is called from here must not ask for the current one.
 """
 
 from __future__ import annotations
 
-import logging
 import select
 import socket
 import sys
+from contextlib import suppress
 
 import trio
 
+from .containment import let_go
 from .wire import RECEIVE_SIZE, Receiver
-
-logger: logging.Logger = logging.getLogger("wsframework.server")
 
 AVAILABLE = sys.platform == "linux"
 _TURN = 512  # events in one turn
+_LAST_READS = 4  # of a client that has hung up behind a full inbox
 
 if AVAILABLE:
     _READ = select.EPOLLIN | select.EPOLLRDHUP
     _WRITE = select.EPOLLOUT
 
 
-class Reactor:
+class Reactor(trio.abc.Instrument):
     """Receives for the sockets that are attached to it, for as long as `run` runs."""
 
     def __init__(self) -> None:
@@ -51,17 +56,23 @@ class Reactor:
 
     async def run(self) -> None:
         """Receive until cancelled, then let go of every socket that is left."""
+        trio.lowlevel.add_instrument(self)
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for fd, mask in self._epoll.poll(0, _TURN):
-                    wire = self._wires.get(fd)
-                    if wire is not None:
-                        wire.ready(mask)
         finally:
+            with suppress(KeyError):  # trio has removed it, which it does with an instrument that raises
+                trio.lowlevel.remove_instrument(self)
             for wire in list(self._wires.values()):
-                wire.close()
+                wire.give_up()
             self._epoll.close()
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Trio's call, before it runs tasks: handle what is ready. Nothing is raised; it would end the instrument."""
+        for fd, mask in self._epoll.poll(0, _TURN):
+            wire = self._wires.get(fd)
+            if wire is not None:
+                wire.ready(mask)
 
 
 class SocketWire:
@@ -86,12 +97,6 @@ class SocketWire:
             self._attached = True
             self._reactor.attach(self, self._mask)
 
-    def take(self) -> socket.socket:
-        """Give the socket away. This wire is of no use any more."""
-        self._detach()
-        self.fd = -1
-        return self._socket
-
     def ready(self, mask: int) -> None:
         """The reactor's call: the socket can be read or written. Whatever goes wrong stays inside."""
         try:
@@ -100,13 +105,36 @@ class SocketWire:
                 self._receiver.writable()
             if mask & ~_WRITE and self.fd >= 0:
                 if self._held:
+                    self._take_last_words()
                     self._ignore(mask)
                     self._receiver.hung_up()
                 else:
                     self._receive()
         except Exception:
-            logger.exception("a connection failed inside the server; it was closed, the others go on")
+            let_go(self._receiver)
+            self.close()  # if that has not
+
+    def give_up(self) -> None:
+        """The reactor ends: let whoever receives from this come to an end as well."""
+        with suppress(Exception):
             self._receiver.abandon()
+        self.close()
+
+    def _take_last_words(self) -> None:
+        """Read on although the wire is held: no more will come than this, and it may end with a close frame.
+
+        What goes beyond a few reads waits until there is room; the system's buffer may hold megabytes.
+        """
+        for _ in range(_LAST_READS):
+            try:
+                data = self._socket.recv(RECEIVE_SIZE)
+            except OSError:
+                return
+            if not data:
+                return  # to be told when there is room
+            self._receiver.received(data)
+            if self.fd < 0:
+                return
 
     def _ignore(self, mask: int) -> None:
         """Hear no more of a hang-up, which is level-triggered, and which we cannot read away before there is room."""

@@ -14,6 +14,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -22,21 +24,27 @@ from hypercorn.config import Config
 from starlette.websockets import WebSocketDisconnect as StarletteDisconnect
 
 from ..close import CloseCode
+from ..compression import Deflate
 from ..errors import REPORT_ERRORS_TO, ClientGone, ReportError, RequestError
 from ..limits import Limits
 from . import reactor
+from .access import log_refusal, log_websocket
 from .admission import Admission, Visit
 from .arrival import Arrival, read_arrival
 from .connection import Connection
+from .containment import log_failure
 from .door import Arriving, Refusal
-from .handshake import Handshake, encode_refusal
-from .http import HTTPSide
+from .handshake import Handshake, Headers, encode_refusal
+from .http import GoOn, HTTPSide
+from .http2stream import WebSocketStream
 from .reactor import Reactor, SocketWire
 from .scope import Peers, make_scope
 from .statistics import ServerStatistics
 from .streams import StreamWire, end_sending
+from .tls import TLSWire
 from .upkeep import Upkeep
-from .wire import RECEIVE_SIZE, SEND_SIZE
+from .wire import RECEIVE_SIZE, SEND_SIZE, StartableWire, Wire
+from .wirestream import WireStream
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
@@ -51,9 +59,6 @@ _LINGERING = 32
 _STEP = 0.01
 _SPREAD = 0.5
 
-_FULL = RequestError(503, "The server has no room for more connections.", ((b"Retry-After", b"5"),))
-_STOPPING = RequestError(503, "The server is stopping.", ((b"Retry-After", b"1"),))
-
 
 class Reception:
     """Serves one application to whoever comes.
@@ -64,26 +69,41 @@ class Reception:
         limits: the bounds of every connection, and of all of them.
         state: the lifespan's state, copied for each connection.
         tls: the certificate for secure connections, if there are any.
+        compression: of messages, where the application does not say.
     """
 
     def __init__(
-        self, app: Any, config: Config, limits: Limits, state: dict[str, Any], tls: ssl.SSLContext | None = None
+        self,
+        app: Any,
+        config: Config,
+        limits: Limits,
+        state: dict[str, Any],
+        tls: ssl.SSLContext | None = None,
+        compression: Deflate | None = None,
     ) -> None:
         self._app = app
         self._config = config
+        self._names = frozenset(name.encode() for name in config.server_names)
         self._limits = limits
         self._state = state
         self._tls = tls
-        self._http = HTTPSide(app, config, state)
+        self._compression = compression
+        self._http = HTTPSide(app, config, state, limits, self._serve_over_http2)
         self._upkeep = Upkeep()
         self._reactor = Reactor() if reactor.AVAILABLE else None
         self._admission = Admission(limits)
         self._nursery: trio.Nursery | None = None  # for connections, while there may be new ones
+        self._context = copy_context()
         self._draining = False
         self._connections: set[Connection] = set()
         self._tasks = 0
         self._lingering = 0
         self._news = trio.Event()  # a connection or a task has ended
+
+    @property
+    def busy(self) -> bool:
+        """Some handler still runs."""
+        return self._tasks > 0
 
     def statistics(self) -> ServerStatistics:
         """Return the numbers as of now."""
@@ -106,6 +126,7 @@ class Reception:
             try:
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
+                    self._context = copy_context()
                     try:
                         yield nursery
                     finally:
@@ -115,6 +136,8 @@ class Reception:
             finally:
                 with trio.move_on_after(_GOODBYE, shield=True):
                     await self._wait_until(lambda: not self._connections)
+                for connection in list(self._connections):
+                    connection.abandon()
 
     async def drain(self, code: int, reason: str) -> None:
         """Take no more WebSockets, close those that are there, and wait for everything that runs to end.
@@ -142,19 +165,40 @@ class Reception:
     def take_in(self, sock: socket.socket, peers: Peers) -> None:
         """Serve a socket that was just accepted. Owns it; whatever goes wrong ends only this connection."""
         visit = self._admission.admit(peers)
+        try:
+            self._take_in(sock, peers, visit)
+        except Exception:  # ours, or the system has no memory for one more
+            sock.close()
+            if visit is not None:
+                visit.lost()
+                visit.leave()
+            log_failure()
+
+    def _take_in(self, sock: socket.socket, peers: Peers, visit: Visit | None) -> None:
         if visit is None:
+            log_refusal(peers.client, _full())
             self._turn_away(sock, peers.secure)
         elif self._nursery is None:
             sock.close()
             visit.lost()
             visit.leave()
-        elif peers.secure or self._reactor is None:
-            self._nursery.start_soon(self._handle_socket, sock, visit)
+        elif self._reactor is None:
+            self._start(self._nursery, self._handle_socket, sock, visit)
         else:
             wire = SocketWire(sock, self._reactor)
-            arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused)
-            wire.start(arriving)
-            self._upkeep.watch(arriving, trio.current_time() + self._limits.handshake_timeout)
+            self._receive_head(TLSWire(wire, self._tls) if peers.secure and self._tls else wire, visit)
+
+    def _receive_head(self, wire: StartableWire, visit: Visit, data: bytes = b"") -> None:
+        """Wait for a request head. If the connection was handed back, ``data`` of it has come already."""
+        arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused, first=not data)
+        wire.start(arriving)
+        self._upkeep.watch(arriving, trio.current_time() + self._limits.handshake_timeout)
+        if data:
+            arriving.received(data)
+
+    def _start(self, nursery: trio.Nursery, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a connection's task. The reactor is in no task, so this gives it the context of the server's."""
+        self._context.run(nursery.start_soon, function, *args)
 
     def _turn_away(self, sock: socket.socket, secure: bool) -> None:
         """Say that there is no room, without a look at what the client wants."""
@@ -162,32 +206,39 @@ class Reception:
             sock.close()
             return
         self._lingering += 1
-        self._refuse_wire(SocketWire(sock, self._reactor), _FULL, _LINGER, self._turned_away)
+        self._refuse_wire(SocketWire(sock, self._reactor), _full(), _LINGER, self._turned_away)
 
     def _turned_away(self) -> None:
         self._lingering -= 1
 
-    def _arrived(self, wire: SocketWire, visit: Visit, arrival: Arrival) -> None:
+    def _arrived(self, wire: StartableWire, visit: Visit, arrival: Arrival) -> None:
         handshake, nursery = arrival.handshake, self._nursery
         if nursery is None or (handshake is not None and self._draining):
-            self._refused(wire, visit, _STOPPING)
+            self._refused(wire, visit, _stopping(), handshake)
         elif handshake is None:
-            nursery.start_soon(self._serve_http, _as_stream(wire.take()), arrival.data, visit)
+            stream = WireStream(wire)  # at once: more may come before the task runs
+            self._start(nursery, self._serve_http_on_wire, wire, stream, arrival.data, visit)
         else:
-            connection = self._connect(wire, handshake, arrival.data, visit)
+            scope = self._make_scope(handshake, visit.peers)
+            connection = self._connect(wire, handshake, scope, arrival.data, visit)
             wire.start(connection)
-            nursery.start_soon(self._run, connection, handshake, visit.peers)
+            self._start(nursery, self._run, connection, scope)
 
-    def _refused(self, wire: SocketWire, visit: Visit, error: RequestError) -> None:
+    def _refused(
+        self, wire: StartableWire, visit: Visit, error: RequestError, handshake: Handshake | None = None
+    ) -> None:
         visit.refused(error.status)
+        log_refusal(visit.peers.client, error, handshake)
         self._refuse_wire(wire, error, self._limits.close_timeout, visit.leave)
 
-    def _refuse_wire(self, wire: SocketWire, error: RequestError, patience: float, on_gone: Callable[[], None]) -> None:
+    def _refuse_wire(
+        self, wire: StartableWire, error: RequestError, patience: float, on_gone: Callable[[], None]
+    ) -> None:
         refusal = Refusal(wire, on_gone)
         refusal.say(error)
         self._upkeep.watch(refusal, trio.current_time() + patience)
 
-    # The same over a stream: TLS, the in-memory streams of tests, and systems without epoll
+    # The same over a stream: the in-memory streams of tests, and systems without epoll
 
     async def _handle_socket(self, sock: socket.socket, visit: Visit) -> None:
         try:
@@ -197,8 +248,8 @@ class Reception:
             else:
                 await self._handle_stream(stream, visit)
         except Exception:
-            logger.exception("a connection failed inside the server; it was closed, the others go on")
             sock.close()
+            log_failure()
         finally:
             visit.lost()  # unless it has had another outcome
             visit.leave()
@@ -216,7 +267,7 @@ class Reception:
             await trio.aclose_forcefully(stream)
             raise
         if secure.selected_alpn_protocol() == "h2":
-            await self._serve_http(secure, b"", visit)
+            await self._serve_http(secure, b"", visit, partial(self._handle_stream, secure, visit, None, SEND_SIZE))
         else:
             await self._handle_stream(secure, visit)
 
@@ -229,7 +280,7 @@ class Reception:
         """
         visit = self._admission.admit(peers)
         if visit is None:
-            await self._refuse(stream, _FULL)
+            await self._refuse(stream, _full())
             return
         try:
             await self._handle_stream(stream, visit, report, buffer)
@@ -238,20 +289,26 @@ class Reception:
             visit.leave()
 
     async def _handle_stream(
-        self, stream: Any, visit: Visit, report: ReportError | None = None, buffer: int = SEND_SIZE
+        self, stream: Any, visit: Visit, report: ReportError | None = None, buffer: int = SEND_SIZE, data: bytes = b""
     ) -> None:
         async def receive_some() -> bytes:
+            nonlocal data
+            if data:
+                await trio.lowlevel.checkpoint()
+                returned, data = data, b""
+                return returned
             try:
                 return bytes(await stream.receive_some(RECEIVE_SIZE))
             except trio.BrokenResourceError:
                 return b""
 
         try:
-            arrival = await read_arrival(receive_some, self._limits)
+            arrival = await read_arrival(receive_some, self._limits, first=not data)
             if arrival is not None and arrival.handshake is not None and self._draining:
-                raise _STOPPING
+                raise _stopping()
         except RequestError as error:
             visit.refused(error.status)
+            log_refusal(visit.peers.client, error)
             await self._refuse(stream, error)
             return
         except BaseException:
@@ -260,14 +317,16 @@ class Reception:
         if arrival is None:
             await trio.aclose_forcefully(stream)
         elif arrival.handshake is None:
-            await self._serve_http(stream, arrival.data, visit)
+            go_on = partial(self._handle_stream, stream, visit, report, buffer)
+            await self._serve_http(stream, arrival.data, visit, go_on)
         else:
             wire = StreamWire(stream, buffer)
-            connection = self._connect(wire, arrival.handshake, arrival.data, visit)
+            scope = self._make_scope(arrival.handshake, visit.peers, report)
+            connection = self._connect(wire, arrival.handshake, scope, arrival.data, visit)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wire.run, connection)
                 try:
-                    await self._run(connection, arrival.handshake, visit.peers, report)
+                    await self._run(connection, scope)
                 except BaseException:  # a cancellation, which trio may have put into a group
                     wire.close_after(_GOODBYE)
                     raise
@@ -287,18 +346,60 @@ class Reception:
 
     # The application
 
-    async def _serve_http(self, stream: Any, data: bytes, visit: Visit) -> None:
+    async def _serve_http(self, stream: Any, data: bytes, visit: Visit, go_on: GoOn) -> None:
         visit.handed_over()
         self._tasks += 1
         try:
-            await self._http.serve(stream, data)
+            await self._http.serve(stream, data, visit.peers, go_on)
         finally:
-            visit.leave()
             self._task_ended()
 
-    def _connect(self, wire: Any, handshake: Handshake, early: bytes, visit: Visit) -> Connection:
+    async def _serve_http_on_wire(self, wire: StartableWire, stream: WireStream, data: bytes, visit: Visit) -> None:
+        ours = True
+
+        async def go_on(returned: bytes) -> None:
+            nonlocal ours
+            ours = False
+            self._receive_head(wire, visit, returned + stream.release())
+
+        try:
+            await self._serve_http(stream, data, visit, go_on)
+        finally:
+            if ours:
+                visit.leave()
+
+    async def _serve_over_http2(self, wire: WebSocketStream, handshake: Handshake, peers: Peers) -> None:
+        scope = self._make_scope(handshake, peers)
+        connection = self._connect(wire, handshake, scope, b"", None)
+        wire.start(connection)
+        if self._draining:
+            connection.refuse(_stopping())
+        else:
+            await self._run(connection, scope)
+
+    def _make_scope(self, handshake: Handshake, peers: Peers, report: ReportError | None = None) -> dict[str, Any]:
+        scope = make_scope(handshake, peers, self._state, self._config.root_path)
+        if report is not None:
+            scope[REPORT_ERRORS_TO] = report
+        return scope
+
+    def _connect(
+        self, wire: Wire, handshake: Handshake, scope: dict[str, Any], early: bytes, visit: Visit | None
+    ) -> Connection:
+        """Begin a connection. Without a visit it is one of several on a socket, which counts as the HTTP side's."""
+        began = trio.current_time()
+
         def gone(connection: Connection) -> None:
             self._connections.discard(connection)
+            if visit is not None:
+                settle(connection, visit)
+            self._news.set()
+            try:
+                log_websocket(scope, connection, began)
+            except Exception:  # the application may have put anything into its scope
+                log_failure()
+
+        def settle(connection: Connection, visit: Visit) -> None:
             if connection.accepted:
                 visit.closed(connection.close_code or CloseCode.ABNORMAL_CLOSURE)
             elif connection.status:
@@ -306,19 +407,16 @@ class Reception:
             else:
                 visit.lost()
             visit.leave()
-            self._news.set()
 
-        connection = Connection(wire, handshake, self._limits, self._upkeep, early, gone)
+        connection = Connection(wire, handshake, self._limits, self._upkeep, early, gone, self._compression)
         self._connections.add(connection)
         return connection
 
-    async def _run(
-        self, connection: Connection, handshake: Handshake, peers: Peers, report: ReportError | None = None
-    ) -> None:
+    async def _run(self, connection: Connection, scope: dict[str, Any]) -> None:
         """Run the application for a connection."""
-        scope = make_scope(handshake, peers, self._state, self._config.root_path)
-        if report is not None:
-            scope[REPORT_ERRORS_TO] = report
+        if not self._answers_to(scope["headers"]):
+            connection.refuse(_other_name())
+            return
         self._tasks += 1
         code = CloseCode.GOING_AWAY  # if we are cancelled
         try:
@@ -328,31 +426,50 @@ class Reception:
             code = CloseCode.NORMAL_CLOSURE  # the client has left, and the application let that be its end
         except Exception as error:
             code = CloseCode.INTERNAL_ERROR
-            self._report(error, handshake, report)
+            _report(error, scope)
         except BaseExceptionGroup as group:  # cancelled, and failed on the way out
             failures, rest = group.split(Exception)
             if failures is not None:
-                self._report(failures, handshake, report)
+                _report(failures, scope)
             if rest is not None:
                 raise rest from None
         finally:
             connection.finish(code)
             self._task_ended()
 
+    def _answers_to(self, headers: Headers) -> bool:
+        """Say whether a request names us, as hypercorn does for HTTP: the Host is one of ``server_names``, if any."""
+        return not self._names or any(name == b"host" and value in self._names for name, value in headers)
+
     def _task_ended(self) -> None:
         self._tasks -= 1
         self._news.set()
 
-    def _report(self, error: Exception, handshake: Handshake, report: ReportError | None) -> None:
-        logger.error("the application failed at %r; the connection was closed", handshake.path, exc_info=error)
-        if report is not None:
-            report(error)
+
+def _report(error: Exception, scope: dict[str, Any]) -> None:
+    logger.error("the application failed at %a; the connection was closed", scope["path"], exc_info=error)
+    report = scope.get(REPORT_ERRORS_TO)
+    if report is not None:
+        report(error)
+
+
+# Functions, because an exception that is raised again and again collects the places where it was raised.
+def _full() -> RequestError:
+    return RequestError(503, "The server has no room for more connections.", ((b"Retry-After", b"5"),))
+
+
+def _other_name() -> RequestError:
+    return RequestError(404, "This server has another name.")
+
+
+def _stopping() -> RequestError:
+    return RequestError(503, "The server is stopping.", ((b"Retry-After", b"1"),))
 
 
 def _see_off(connection: Connection, code: int, reason: str) -> None:
     """Close a connection because the server stops: behind what is queued for its client."""
     if not connection.accepted:
-        connection.refuse(_STOPPING, code, reason)
+        connection.refuse(_stopping(), code, reason)
         return
     if connection.mailbox is not None:
         connection.mailbox.empty()

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from ..compression import COMPRESSION
 from .handshake import Handshake
 
 Address = tuple[str, int]
@@ -38,5 +39,5 @@ def make_scope(handshake: Handshake, peers: Peers, state: dict[str, Any], root_p
         "server": peers.server,
         "subprotocols": handshake.subprotocols,
         "state": dict(state),
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {"websocket.http.response": {}, COMPRESSION: {}},
     }

@@ -8,19 +8,22 @@ over time; handlers that still run at the deadline are cancelled; the lifespan e
 from __future__ import annotations
 
 import logging
-import ssl
 from typing import Any
 
 import trio
 from hypercorn.config import Config
 
 from ..close import CloseCode, check_close
-from ..errors import StartupError
+from ..compression import Compression, choose
+from ..errors import WebSocketStateError
+from ..health import Health
 from ..limits import Limits
 from .lifespan import run_lifespan
 from .listeners import Listener, accept_for_ever, open_listeners
 from .reception import Reception
 from .statistics import ServerStatistics
+from .tls import make_context
+from .watchdog import PATIENCE, Watchdog
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
@@ -38,20 +41,35 @@ class Server:
         config: hypercorn's ``Config``: binds (TCP, ``unix:``, ``fd://``), certificates, timeouts, ``root_path``.
             127.0.0.1:8000 without one.
         limits: what clients may cost.
+        compression: ``"deflate"``, or `Deflate` with options: compress messages where the application does not say.
+        health: answer ``/healthz`` and ``/readyz`` in front of the application, see `Health`.
+        watchdog: seconds that a handler may block the event loop before a warning names it; None does not watch.
     """
 
-    def __init__(self, app: Any, config: Config | None = None, *, limits: Limits | None = None) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: Any,
+        config: Config | None = None,
+        *,
+        limits: Limits | None = None,
+        compression: Compression = None,
+        health: bool = False,
+        watchdog: float | None = PATIENCE,
+    ) -> None:
+        self._app = Health(app, lambda: self.ready) if health else app
+        self._watchdog = None if watchdog is None else Watchdog(watchdog)
         self._config = Config() if config is None else config
         self._limits = Limits() if limits is None else limits
+        self._compression = choose(compression)
         self._wish = trio.Event()
         self._code = int(CloseCode.GOING_AWAY)
         self._reception: Reception | None = None
+        self._begun = self._accepting = False
 
     @property
     def ready(self) -> bool:
         """It serves, and nobody has asked it to stop."""
-        return self._reception is not None and not self._wish.is_set()
+        return self._accepting and not self._wish.is_set()
 
     def drain(self, code: int = CloseCode.SERVICE_RESTART) -> None:
         """Begin to stop: `run` returns when every client has been told, and every handler has ended.
@@ -76,40 +94,60 @@ class Server:
 
         Raises:
             StartupError: an address cannot be bound, a certificate cannot be read, or the application cannot start.
+            WebSocketStateError: it has been run before.
 
         If it is cancelled: it accepts no more, closes every WebSocket with 1001, lets every ``on_disconnect`` run,
         gives clients a second to answer, and shuts the application's lifespan down.
         """
+        if self._begun:
+            raise WebSocketStateError("a Server serves once; make another one")
+        self._begun = True
         config = self._config
-        tls = _make_ssl_context(config)
+        tls = make_context(config)
         listeners = open_listeners(config, self._limits)
         try:
             lifespan = run_lifespan(
                 self._app, startup_timeout=config.startup_timeout, shutdown_timeout=config.shutdown_timeout
             )
             async with lifespan as state:
-                self._reception = Reception(self._app, config, self._limits, state, tls)
+                self._reception = Reception(self._app, config, self._limits, state, tls, self._compression)
                 async with self._reception.running():
-                    await self._accept_until_drained(listeners, self._reception, task_status)
+                    try:
+                        await self._accept_until_drained(listeners, self._reception, task_status)
+                    finally:  # before anybody is waited for: who comes now is told by the system at once
+                        self._accepting = False
+                        _close_all(listeners)
         finally:
-            for listener in listeners:
-                listener.close()
+            _close_all(listeners)
 
     async def _accept_until_drained(
         self, listeners: list[Listener], reception: Reception, task_status: trio.TaskStatus[list[str]]
     ) -> None:
         async with trio.open_nursery() as nursery:
+            if self._watchdog is not None:
+                await nursery.start(self._watchdog.run)
             for listener in listeners:
                 nursery.start_soon(accept_for_ever, listener, reception.take_in)
+            self._accepting = True
             task_status.started([listener.url for listener in listeners])
             await self._wish.wait()
             seconds = self._limits.drain_timeout
-            logger.info("stopping: %d WebSockets have %g s to end", reception.statistics().websockets, seconds)
+            open_now = reception.statistics().websockets
+            if open_now:
+                what = "1 WebSocket has" if open_now == 1 else f"{open_now} WebSockets have"
+                logger.info("stopping: %s %g s to end", what, seconds)
             with trio.move_on_after(seconds) as patience:
                 await reception.drain(self._code, _REASONS.get(self._code, ""))
-            if patience.cancelled_caught:
+            if patience.cancelled_caught and reception.busy:
                 logger.warning("handlers still run after %g s; they are cancelled", seconds)
+            elif patience.cancelled_caught:
+                logger.info("some clients have not answered after %g s; they are cut off", seconds)
             nursery.cancel_scope.cancel()
+
+
+def _close_all(listeners: list[Listener]) -> None:
+    for listener in listeners:
+        listener.close()
 
 
 async def serve(
@@ -117,21 +155,14 @@ async def serve(
     config: Config | None = None,
     *,
     limits: Limits | None = None,
+    compression: Compression = None,
+    health: bool = False,
+    watchdog: float | None = PATIENCE,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an ASGI application until cancelled: ``urls = await nursery.start(serve, app, config)``.
 
     The same as the `run` of a `Server` with these arguments, for programs that need no more of it.
     """
-    await Server(app, config, limits=limits).run(task_status=task_status)
-
-
-def _make_ssl_context(config: Config) -> ssl.SSLContext | None:
-    files = f"{config.certfile} and {config.keyfile}"
-    try:
-        return config.create_ssl_context()
-    except ssl.SSLError as error:
-        detail = f" ({error.reason})" if error.reason else ""
-        raise StartupError(f"{files} are no certificate and its key in PEM format{detail}") from error
-    except OSError as error:
-        raise StartupError(f"cannot read {files} for TLS: {error.strerror}") from error
+    server = Server(app, config, limits=limits, compression=compression, health=health, watchdog=watchdog)
+    await server.run(task_status=task_status)

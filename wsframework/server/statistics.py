@@ -11,11 +11,13 @@ import attrs
 class ServerStatistics:
     """The numbers of one server since it was started.
 
-    Every connection that was accepted moves exactly one of ``http``, ``lost``, ``refused`` and ``closed`` by one.
+    Every connection that was accepted moves exactly one of ``http``, ``lost``, ``refused`` and ``closed`` by one. A
+    connection that was handed to the HTTP side stays with ``http``, whatever comes on it later: a WebSocket over
+    HTTP/2, or behind a request of HTTP/1.1, is in ``websockets`` while it is open and in none of the others.
 
     Attributes:
         open: sockets that are open now, of whatever kind.
-        websockets: how many of them are WebSockets, or are about to be.
+        websockets: WebSockets that are open now, or are about to be; over HTTP/2 several can share a socket.
         accepted: connections that came.
         http: connections that were handed to the HTTP side.
         lost: clients that left, said nothing in time, or failed at TLS, before anything could be answered.

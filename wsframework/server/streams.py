@@ -1,4 +1,4 @@
-"""A connection over any trio stream: TLS, the in-memory streams of tests, and sockets where there is no epoll.
+"""A connection over any trio stream: the in-memory streams of tests, and sockets and TLS where there is no epoll.
 
 It has a task that reads and a task that writes, and calls the same synchronous connection code as the reactor.
 """
@@ -6,6 +6,8 @@ It has a task that reads and a task that writes, and calls the same synchronous 
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -58,12 +60,15 @@ class StreamWire:
     async def _read(self) -> None:
         data = b"?"
         while data:
-            while self._held:
-                await self._room.park()
+            # Also while it is held, but then no more than this once: a client that leaves is noticed.
             try:
                 data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
+            if self._held and not data:
+                self._connection.hung_up()
+            while self._held:
+                await self._room.park()
             self._connection.received(data)
 
     async def _write(self) -> None:
@@ -126,6 +131,75 @@ class StreamWire:
     def close_after(self, seconds: float) -> None:
         """Close when this much time has passed, whatever is still going on."""
         self._scope.deadline = trio.current_time() + seconds
+
+
+class DeadlineStream:
+    """A stream whose writes have to make progress, as those of a WebSocket have.
+
+    Args:
+        stream: carries the bytes; this owns it.
+        write_timeout: seconds in which `SEND_SIZE` bytes, or all, have to leave. Later the stream is closed.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, write_timeout: float) -> None:
+        self._stream = stream
+        self._write_timeout = write_timeout
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all of this.
+
+        Raises:
+            trio.BrokenResourceError: the other side is gone, or took too little in time.
+        """
+        for at in range(0, len(data), SEND_SIZE):
+            with trio.move_on_after(self._write_timeout) as scope:
+                await self._stream.send_all(data[at : at + SEND_SIZE] if len(data) > SEND_SIZE else data)
+            if scope.cancelled_caught:
+                await trio.aclose_forcefully(self._stream)
+                raise trio.BrokenResourceError(f"the other side took too little in {self._write_timeout:g} s")
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what has come; nothing when the other side has ended."""
+        return bytes(await self._stream.receive_some(RECEIVE_SIZE if max_bytes is None else max_bytes))
+
+    async def send_eof(self) -> None:
+        """End our direction."""
+        await end_sending(self._stream)
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
+
+
+@asynccontextmanager
+async def cut_when_cancelled(
+    stream: trio.abc.AsyncResource, is_ours: Callable[[], bool] = lambda: True
+) -> AsyncIterator[None]:
+    """Close a stream at once when the block is cancelled, so that who sends on it ends, too.
+
+    hypercorn shields what it sends. A client that reads slowly, but fast enough for the write deadline, would hold the
+    server for as long as a large response takes.
+
+    Args:
+        stream: the stream.
+        is_ours: whether it is still to be closed then.
+    """
+
+    async def cut() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            if not left and is_ours():
+                await trio.aclose_forcefully(stream)
+
+    left = False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cut)
+        try:
+            yield
+            left = True
+        finally:
+            nursery.cancel_scope.cancel()
 
 
 async def end_sending(stream: trio.abc.Stream) -> bool:

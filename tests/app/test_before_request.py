@@ -1,0 +1,473 @@
+"""Hooks before requests: they come before the endpoint, and may accept, close, refuse, raise or just look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import pytest
+import trio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.routing import WebSocketRoute as StarletteRoute
+from starlette.websockets import WebSocket as StarletteWebSocket
+from trio.testing import MockClock
+
+from wsframework import (
+    App,
+    CloseCode,
+    Depends,
+    HTTPException,
+    Query,
+    WebSocket,
+    WebSocketEndpoint,
+    WebSocketException,
+    WebSocketRoute,
+    WebSocketStateError,
+)
+from wsframework.testing import HandshakeRefused, TestClient, connect
+
+
+class Echo(WebSocketEndpoint):
+    """Notes what becomes of it."""
+
+    log: list[str]
+
+    async def on_connect(self, websocket: WebSocket) -> None:
+        self.log.append("on_connect")
+        await websocket.accept()
+
+    async def on_receive(self, websocket: WebSocket, data: str) -> None:
+        await websocket.send_text(data)
+
+    async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+        self.log.append(f"on_disconnect {close_code}")
+
+
+def app_with_echo(log: list[str]) -> App:
+    """An app with a class, a function and a Starlette endpoint that all say what they get."""
+    app = App()
+    app.websocket("/class")(type("LoggedEcho", (Echo,), {"log": log}))
+
+    @app.websocket("/function")
+    async def echo(websocket: WebSocket) -> None:
+        log.append("function")
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(text)
+
+    async def starlette_echo(websocket: StarletteWebSocket) -> None:
+        log.append("starlette")
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(text)
+
+    app.mount("/mounted", Starlette(routes=[StarletteRoute("/", starlette_echo)]))
+    app.add_route(StarletteRoute("/route", starlette_echo))
+    app.add_route(Mount("/below", routes=[WebSocketRoute("/ours", echo), StarletteRoute("/theirs", starlette_echo)]))
+    inner = App()
+    inner.websocket("/")(echo)
+    app.mount("/app", inner)
+    return app
+
+
+PATHS = ["/class", "/function", "/mounted/", "/route", "/below/ours", "/below/theirs", "/app/"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_hooks_come_first_and_in_order(path: str, autojump_clock: MockClock) -> None:
+    """Two hooks run before any kind of endpoint, in the order in which they were added."""
+    log: list[str] = []
+    app = app_with_echo(log)
+
+    @app.before_request(websocket=True)
+    async def first(websocket: WebSocket) -> None:
+        log.append("first")
+
+    @app.before_request(websocket=True)
+    async def second(websocket: WebSocket) -> None:
+        log.append("second")
+
+    async with connect(app, path) as client:
+        await client.send("hello")
+        assert await client.receive() == "hello"
+    assert log[:2] == ["first", "second"]
+    assert log[2] in ("on_connect", "function", "starlette")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_hook_accepts(path: str, autojump_clock: MockClock) -> None:
+    """The hook accepts, with a subprotocol, and says hello; the endpoint's own accept is no error."""
+    app = app_with_echo([])
+
+    @app.before_request(websocket=True)
+    async def accept(websocket: WebSocket) -> None:
+        await websocket.accept("v1")
+        await websocket.send_text("from the hook")
+
+    async with connect(app, path, subprotocols=["v1"]) as client:
+        assert client.subprotocol == "v1"
+        await client.send("hello")
+        assert [await client.receive(), await client.receive()] == ["from the hook", "hello"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_hook_closes(path: str, autojump_clock: MockClock) -> None:
+    """Before accept that is 403, and nothing behind the hook is reached, on_disconnect neither."""
+    log: list[str] = []
+    app = app_with_echo(log)
+
+    @app.before_request(websocket=True)
+    async def close(websocket: WebSocket) -> None:
+        await websocket.close()
+
+    @app.before_request(websocket=True)
+    async def after(websocket: WebSocket) -> None:
+        log.append("after")
+
+    with pytest.raises(HandshakeRefused) as refused:
+        async with connect(app, path):
+            pass
+    assert refused.value.status == 403
+    assert log == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_hook_accepts_and_closes(path: str, autojump_clock: MockClock) -> None:
+    """The client gets the code, which a page can read, and the endpoint is not reached."""
+    log: list[str] = []
+    app = app_with_echo(log)
+
+    @app.before_request(websocket=True)
+    async def close(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close(4401, "log in first")
+
+    async with connect(app, path) as client:
+        end = await client.wait_closed()
+    assert (end.code, end.reason) == (4401, "log in first")
+    assert log == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (WebSocketException(CloseCode.POLICY_VIOLATION, "who are you?"), 403, b"who are you?\n"),
+        (HTTPException(401, "log in", {"www-authenticate": "Bearer"}), 401, b"log in"),
+    ],
+    ids=["WebSocketException", "HTTPException"],
+)
+async def test_a_hook_raises(
+    path: str, error: Exception, status: int, body: bytes, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it raises refuses the handshake, as in an endpoint."""
+    log: list[str] = []
+    app = app_with_echo(log)
+
+    @app.before_request(websocket=True)
+    async def refuse(websocket: WebSocket) -> None:
+        raise error
+
+    with pytest.raises(HandshakeRefused) as refused:
+        async with connect(app, path):
+            pass
+    assert (refused.value.status, refused.value.body) == (status, body)
+    assert log == []
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_hook_denies(path: str, autojump_clock: MockClock) -> None:
+    """It may refuse with a response of its own."""
+    app = app_with_echo([])
+
+    @app.before_request(websocket=True)
+    async def deny(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(JSONResponse({"error": "full"}, 503, {"retry-after": "5"}))
+
+    with pytest.raises(HandshakeRefused) as refused:
+        async with connect(app, path):
+            pass
+    assert (refused.value.status, refused.value.body) == (503, b'{"error":"full"}')
+    assert (b"retry-after", b"5") in refused.value.headers
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_hook_that_fails(path: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """An error of its own is 500, without its text, and logged once."""
+    log: list[str] = []
+    app = app_with_echo(log)
+
+    @app.before_request(websocket=True)
+    async def fail(websocket: WebSocket) -> None:
+        raise ZeroDivisionError("a secret")
+
+    with pytest.raises(HandshakeRefused) as refused:
+        async with connect(app, path, raise_app_errors=False):
+            pass
+    assert refused.value.status == 500
+    assert b"secret" not in refused.value.body
+    assert log == []
+    assert len(caplog.records) == 1
+
+
+async def test_another_accept_that_asks_for_more(autojump_clock: MockClock) -> None:
+    """An accept whose headers would be lost is an error that says so; so is a second one of the endpoint."""
+    app = App()
+    errors: list[str] = []
+
+    @app.before_request(websocket=True)
+    async def accept(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket) -> None:
+        for arguments in ({"headers": [(b"x-a", b"b")]}, {"subprotocol": "v1"}, {}, {}):
+            try:
+                await websocket.accept(**arguments)  # type: ignore[arg-type]
+            except WebSocketStateError as error:
+                errors.append(str(error))
+
+    async with connect(app, subprotocols=["v1"]) as client:
+        await client.wait_closed()
+    assert len(errors) == 3
+    assert "give them to the hook's accept" in errors[0]
+    assert errors[2] == "accept was called twice"
+
+
+async def test_several_hooks_accept(autojump_clock: MockClock) -> None:
+    """Each hook may accept where an earlier one has: it need not know of the other."""
+    app = App()
+
+    async def accept(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    app.before_request(websocket=True)(accept)
+    app.before_request(websocket=True)(accept)
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("fine")
+
+    async with connect(app) as client:
+        assert await client.receive() == "fine"
+
+
+@pytest.mark.parametrize("path", ["/class", "/function"])
+async def test_dependencies_are_shared(path: str, autojump_clock: MockClock) -> None:
+    """A dependency of a hook is called once for the connection, and the endpoint gets the same value."""
+    log: list[str] = []
+    app = App()
+
+    async def user(token: Annotated[str, Query()]) -> AsyncIterator[str]:
+        log.append("open")
+        yield token
+        log.append("close")
+
+    @app.before_request(websocket=True)
+    async def check(websocket: WebSocket, user: Annotated[str, Depends(user)]) -> None:
+        log.append(f"hook {user}")
+
+    @app.websocket("/function")
+    async def function(websocket: WebSocket, user: Annotated[str, Depends(user)]) -> None:
+        log.append(f"endpoint {user}")
+        await websocket.accept()
+
+    @app.websocket("/class")
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket, user: str = Depends(user)) -> None:
+            log.append(f"endpoint {user}")
+            await websocket.accept()
+
+        async def on_receive(self, websocket: WebSocket, data: str) -> None:
+            pass
+
+    async with connect(app, f"{path}?token=ada") as client:
+        await client.close()
+    assert log == ["open", "hook ada", "endpoint ada", "close"]
+    with pytest.raises(HandshakeRefused) as refused:
+        async with connect(app, path):
+            pass
+    assert b"'token'" in refused.value.body
+
+
+async def test_a_handshake_dependency_of_a_hook_ends_with_its_accept(autojump_clock: MockClock) -> None:
+    """What yields for the handshake is given back when the hook has accepted, before the endpoint begins."""
+    log: list[str] = []
+    app = App()
+
+    async def handle() -> AsyncIterator[str]:
+        yield "handle"
+        log.append("given back")
+
+    @app.before_request(websocket=True)
+    async def check(websocket: WebSocket, handle: str = Depends(handle, scope="handshake")) -> None:
+        await websocket.accept()
+        log.append("accepted")
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket) -> None:
+        log.append("endpoint")
+
+    async with connect(app) as client:
+        await client.wait_closed()
+    assert log == ["given back", "accepted", "endpoint"]
+
+
+async def test_a_hook_is_cancelled_when_its_client_leaves(autojump_clock: MockClock) -> None:
+    """After the grace of a second; the endpoint is not reached."""
+    log: list[str] = []
+    app = app_with_echo(log)
+    began = trio.current_time()
+
+    @app.before_request(websocket=True)
+    async def wait(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            log.append(f"hook ends after {trio.current_time() - began:g} s")
+
+    async with connect(app, "/class") as client:
+        await client.close()
+    assert log == ["hook ends after 1 s"]
+
+
+async def test_what_the_client_sent_during_a_hook(autojump_clock: MockClock) -> None:
+    """It is delivered to the endpoint, although the client has left by then."""
+    heard: list[str] = []
+    app = App()
+
+    @app.before_request(websocket=True)
+    async def slow(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await trio.sleep(0.5)
+
+    @app.websocket("/")
+    class Listener(WebSocketEndpoint):
+        async def on_receive(self, websocket: WebSocket, data: str) -> None:
+            heard.append(data)
+
+    async with connect(app) as client:
+        await client.send("still there?")
+        await client.close()
+    assert heard == ["still there?"]
+
+
+async def test_apps_in_apps(autojump_clock: MockClock) -> None:
+    """The outer app's hooks come before those of the app that is mounted in it, and only there."""
+    log: list[str] = []
+    outer, inner = App(), App()
+
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    @outer.before_request(websocket=True)
+    async def first(websocket: WebSocket) -> None:
+        log.append("outer")
+
+    @inner.before_request(websocket=True)
+    async def second(websocket: WebSocket) -> None:
+        log.append("inner")
+
+    for app in (outer, inner):
+        app.websocket("/")(endpoint)
+    outer.mount("/inner", inner)
+    async with connect(outer, "/inner/"):
+        pass
+    async with connect(outer, "/"):
+        pass
+    assert log == ["outer", "inner", "outer"]
+
+
+async def test_no_hook_for_a_path_that_is_not_there(autojump_clock: MockClock) -> None:
+    """An unknown path is 404, and no hook sees it."""
+    app = App()
+
+    @app.before_request(websocket=True)
+    async def hook(websocket: WebSocket) -> None:
+        raise AssertionError("not reached")
+
+    with pytest.raises(HandshakeRefused) as refused:
+        async with connect(app, "/nowhere"):
+            pass
+    assert refused.value.status == 404
+
+
+def test_mistakes() -> None:
+    """A hook that cannot be called is found where it is written."""
+    app = App()
+    with pytest.raises(TypeError, match="write `async def plain"):
+
+        @app.before_request(websocket=True)
+        def plain(websocket: WebSocket) -> None: ...
+
+    with pytest.raises(TypeError, match="nothing is called with the WebSocket"):
+
+        @app.before_request(websocket=True)
+        async def nothing() -> None: ...
+
+    with pytest.raises(TypeError, match="like_responder is called with the request and nothing else"):
+
+        @app.before_request
+        def like_responder(request: Request, response: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="above a function"):
+        app.before_request("/path")  # type: ignore[call-overload]
+
+
+# HTTP
+
+
+def test_http_hooks() -> None:
+    """They run before any route, in order; what one returns is the response, and the rest is not reached."""
+    log: list[str] = []
+
+    async def page(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(f"page for {request.state.user}")
+
+    app = App([Route("/page", page)])
+
+    @app.before_request
+    async def first(request: Request) -> Any:
+        request.state.user = request.query_params.get("user")
+        if request.query_params.get("maintenance"):
+            return {"error": "closed"}
+        return None
+
+    @app.before_request()
+    def second(request: Request) -> None:
+        log.append(request.url.path)
+        if request.state.user is None:
+            raise HTTPException(401, "log in")
+
+    client = TestClient(app)
+    assert client.get("/page?user=ada").text == "page for ada"
+    assert client.get("/page").status_code == 401
+    assert client.get("/nowhere").status_code == 401
+    assert client.get("/page?maintenance=1").json() == {"error": "closed"}
+    assert log == ["/page", "/page", "/nowhere"]
+
+
+def test_http_and_websocket_hooks_are_two_things() -> None:
+    """A hook for the one does not run before the other."""
+    app = App()
+
+    @app.before_request
+    async def for_http(request: Request) -> str:
+        return "stopped"
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("open")
+
+    client = TestClient(app)
+    with client.websocket_connect("/") as websocket:
+        assert websocket.receive_text() == "open"
+    assert client.get("/").text == "stopped"

@@ -1,0 +1,124 @@
+"""Annotations that are strings, name local types, or are for type checkers only."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import pytest
+from msgspec import Meta
+from trio.testing import MockClock
+
+from wsframework import App, Depends, Query, WebSocket, WebSocketEndpoint, WebSocketRoute
+from wsframework.testing import connect
+
+if TYPE_CHECKING:
+    from nowhere import Model, User  # type: ignore[import-not-found]
+
+    from wsframework import WebSocket as HiddenWebSocket
+
+
+async def get_user(name: str) -> User:
+    return name
+
+
+async def answer(app: App, path: str) -> Any:
+    async with connect(app, path) as client:
+        return await client.receive_json()
+
+
+async def test_local_types_and_functions(autojump_clock: MockClock) -> None:
+    """What is defined in the function around an endpoint is found, for functions and for classes."""
+
+    class Colour(Enum):
+        RED = "red"
+
+    @attrs.define
+    class Page:
+        number: int = 1
+
+    async def paint(colour: Colour, page: Annotated[Page, Depends()]) -> str:
+        return f"{colour.value} {page.number}"
+
+    small = Annotated[int, Query(), Meta(le=9)]
+    app = App()
+
+    @app.websocket("/function")
+    async def function(
+        websocket: WebSocket, number: small, colour: Colour, painted: Annotated[str, Depends(paint)]
+    ) -> None:
+        await websocket.accept()
+        await websocket.send_json([number, colour.value, painted])
+
+    @app.websocket("/class")
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(
+            self, websocket: WebSocket, number: small, colour: Colour, painted: Annotated[str, Depends(paint)]
+        ) -> None:
+            await websocket.accept()
+            await websocket.send_json([number, colour.value, painted])
+
+    assert await answer(app, "/function?number=3&colour=red") == [3, "red", "red 3"]
+    assert await answer(app, "/class?number=3&colour=red") == [3, "red", "red 3"]
+
+
+async def test_types_for_type_checkers(autojump_clock: MockClock) -> None:
+    """A name that is imported for type checkers only does no harm where nobody has to know it."""
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(
+        anything: HiddenWebSocket,
+        annotated: Annotated[User, Depends(get_user)],
+        perhaps: Annotated[User | None, Depends(get_user)],
+        default: User = Depends(get_user),
+    ) -> None:
+        await anything.accept()
+        await anything.send_json([annotated, perhaps, default])
+
+    assert await answer(app, "/?name=ada") == ["ada", "ada", "ada"]
+
+
+def test_types_that_must_be_known() -> None:
+    """Where the type says what to do, the error says what to import, and from where in the code it is."""
+
+    async def query(websocket: WebSocket, user: User) -> None: ...
+    async def inside(websocket: WebSocket, users: list[User]) -> None: ...
+    async def called(websocket: WebSocket, user: Annotated[User, Depends()]) -> None: ...
+    async def broken(websocket: WebSocket, user: Model.User) -> None: ...
+
+    for function, sentence in (
+        (query, "query: parameter 'user': 'User' is not known"),
+        (inside, "inside: parameter 'users': 'User' is not known"),
+        (called, r"parameter 'user' has Depends\(\) without a function"),
+        (broken, "parameter 'user' has the annotation 'Model.User', which cannot be evaluated"),
+    ):
+        with pytest.raises(TypeError, match=sentence):
+            WebSocketRoute("/", function)
+
+
+async def test_a_decorated_function(autojump_clock: MockClock) -> None:
+    """functools.wraps shows the signature and the kind of what it wraps."""
+    import functools
+    from collections.abc import Callable
+
+    def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return call
+
+    @traced
+    async def get_name(name: str) -> str:
+        return name
+
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket, name: Annotated[str, Depends(get_name)]) -> None:
+        await websocket.accept()
+        await websocket.send_json(name)
+
+    assert await answer(app, "/?name=ada") == "ada"
