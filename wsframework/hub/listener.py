@@ -42,7 +42,6 @@ class Listener:
         self.mailbox: Mailbox | None = None
         self._items: deque[Any] = deque()
         self._news = ParkingLot()
-        self._burst = BURST
         self._replay: Replay | None = None
 
     # What the hub calls
@@ -104,12 +103,19 @@ class Publications(Generic[T]):
 
     def __init__(self, listener: Listener, subscription: Subscription) -> None:
         self._listener = listener
-        self.subscription: Subscription = subscription
+        self._burst = BURST
+        self.subscription = subscription
 
     def __aiter__(self) -> Publications[T]:
         return self
 
     async def __anext__(self) -> T:
+        self._burst -= 1
+        if self._burst:
+            await checkpoint_if_cancelled()
+        else:
+            self._burst = BURST
+            await checkpoint()
         item: T | None = await self._listener.take()
         if item is None:
             raise StopAsyncIteration

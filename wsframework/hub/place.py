@@ -59,7 +59,7 @@ class Place:
         self.next: int = _JOINING
         self.lane: Lane = lane
         self.on_gap: OnGap | None = on_gap
-        self.envelope: Envelope | None = envelope
+        self.envelope: Envelope | None = topic.same(envelope)
         self.recovered: bool = False
         self.waiting: int = 0
         self.waiting_bytes: int = 0

@@ -37,7 +37,7 @@ class _Change(Publication):
 
     def __init__(self, event: PresenceEvent) -> None:
         super().__init__(to_message(event.standard()), Receipt(lambda: None))
-        self.event: PresenceEvent = event
+        self.event = event
         self.key = self  # where keys are conflated, no event takes the place of another
 
     def wrap(self, envelope: Envelope, place: Place) -> Payload:

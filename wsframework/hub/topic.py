@@ -105,6 +105,7 @@ class Topic:
         self.counters: Counters = Counters(counters)
         self.presence: Presence | None = None
         self.watched: bool = False
+        self._envelopes: WeakKeyDictionary[Envelope, ref[Envelope]] | None = None
         self._epoch: str | None = None
         self._sweep: _Sweep | None = None
 
