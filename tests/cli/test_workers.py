@@ -95,6 +95,7 @@ async def meet(served: Served, stack: AsyncExitStack, count: int) -> dict[int, C
 
 
 async def told(client: Client) -> int:
+    client.deadline = PATIENCE  # a new interpreter has to start before
     return (await client.wait_closed()).code
 
 

@@ -61,6 +61,7 @@ class HTTPSide:
         self._limits = limits
         self._serve_websocket = serve_websocket
         self._context = WorkerContext(None)
+        self._open: set[RequestStream] = set()
 
     async def serve(self, stream: trio.abc.Stream, data: bytes, peers: Peers, go_on: GoOn) -> None:
         """Serve one connection to its end; an error ends only this connection.
@@ -87,9 +88,16 @@ class HTTPSide:
         self, stream: trio.abc.Stream, data: bytes, peers: Peers, on_return: Callable[[bytes], None]
     ) -> None:
         requests = RequestStream(DeadlineStream(stream, self._limits.write_timeout), data, self._limits, on_return)
-        async with _closing(stream, lambda: not requests.returned):
-            async with cut_when_cancelled(stream, lambda: not requests.returned):
-                await _HTTP1Connection(self._app, self._config, self._context, self._new_state(), requests, peers).run()
+        if self._context.terminated.is_set():
+            requests.stop()
+        self._open.add(requests)
+        try:
+            async with _closing(stream, lambda: not requests.returned):
+                async with cut_when_cancelled(stream, lambda: not requests.returned):
+                    state = self._new_state()
+                    await _HTTP1Connection(self._app, self._config, self._context, state, requests, peers).run()
+        finally:
+            self._open.discard(requests)
 
     async def _serve_http2(self, client: trio.abc.Stream, data: bytes, peers: Peers) -> None:
         stream = DeadlineStream(client, self._limits.write_timeout)
@@ -103,8 +111,10 @@ class HTTPSide:
         return ConnectionState(dict(self._state))
 
     async def stop(self) -> None:
-        """Have idle connections close."""
+        """Have idle connections close, and the others when they have been answered."""
         await self._context.terminated.set()
+        for requests in list(self._open):
+            requests.stop()
 
 
 @asynccontextmanager

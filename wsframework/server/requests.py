@@ -62,11 +62,21 @@ class RequestStream:
         self._refused = False
         self._body = BodyGauge()
         self._closed = False
+        self._stopping = False
+        self._idle = trio.CancelScope()  # around the wait for another request
         self.returned: bool = False
 
     def answered(self) -> None:
         """Hypercorn has answered the request, and is ready for another."""
         self._answered.set()
+        if self._stopping:
+            self._idle.cancel()
+
+    def stop(self) -> None:
+        """End when what has been asked is answered: there will be no further request."""
+        self._stopping = True
+        if self._answered.is_set():
+            self._idle.cancel()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return more of a request; nothing when the client has ended, or the connection has gone back.
@@ -101,7 +111,15 @@ class RequestStream:
             return head
         while True:
             # While the answer is on its way, too: a client that leaves is noticed, and only one read is kept.
-            data = self._next or await self._stream.receive_some(max_bytes)
+            data = self._next
+            if not data:
+                with self._idle:
+                    data = await self._stream.receive_some(max_bytes)
+                if self._idle.cancelled_caught:
+                    return b""
+                self._idle = trio.CancelScope()
+                if self._stopping and self._answered.is_set():
+                    self._idle.cancel()
             self._next = b""
             if not data:
                 return b""
