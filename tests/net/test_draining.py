@@ -2,10 +2,13 @@
 
 from collections import Counter
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from tests.net.servers import (
     PATIENCE,
@@ -327,3 +330,18 @@ async def test_two_thousand_clients(monkeypatch: pytest.MonkeyPatch) -> None:
         await server.stopped.wait()
     assert codes == {CloseCode.SERVICE_RESTART.to_bytes(2, "big"): clients}
     assert server.itself.statistics().closed == {CloseCode.SERVICE_RESTART: clients}
+
+
+async def test_an_idle_connection_behind_a_file(wire: str, tmp_path: Path) -> None:
+    """A browser that has loaded a page and keeps its connection does not keep the server either."""
+    (tmp_path / "page.html").write_text("hello", "utf-8")
+    app = App(routes=[Mount("/", StaticFiles(directory=tmp_path))])
+    request = b"GET /page.html HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with run_server(app) as server, await open_stream(server.url) as stream:
+        for _ in range(2):
+            await stream.send_all(request)
+            await receive_until(stream, b"hello")
+        server.itself.drain()
+        with trio.fail_after(PATIENCE / 2):
+            await server.stopped.wait()
+        assert await receive_all(stream) == b""

@@ -40,6 +40,10 @@ GoOn = Callable[[bytes], Awaitable[None]]
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
+# Seconds to close a connection in style; only where there is no epoll does that wait for anything.
+_CLOSING = 1.0
+
+
 class HTTPSide:
     """Serves HTTP/1.1 and HTTP/2 connections with hypercorn.
 
@@ -195,6 +199,12 @@ class _HTTP1Connection(TCPServer):
         except OSError:
             pass
         await self._close()
+
+    async def _close(self) -> None:
+        # Shielded, and bounded: the task that comes here may be the application's, whose response Starlette cancels as
+        # soon as it hears that the stream is closed. Half closed, the connection would stay as it is.
+        with trio.move_on_after(_CLOSING, shield=True):
+            await super()._close()
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated) and event.idle:
