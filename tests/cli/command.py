@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -116,6 +117,7 @@ def serve(
             stdin=subprocess.DEVNULL,  # at a terminal SIGHUP would mean something else
             stdout=subprocess.PIPE,
             stderr=stderr,
+            preexec_fn=None if sys.platform == "win32" else _hear_hangups,
             text=True,
         )
     served = Served(process, announced_on_stderr)
@@ -129,3 +131,8 @@ def _environment() -> dict[str, str]:
     # The package may be used from the source tree, which is not the folder that the command runs in.
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error"}
+
+
+def _hear_hangups() -> None:
+    """Have SIGHUP mean something again: under nohup(1), the tests would hand down that it is ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
