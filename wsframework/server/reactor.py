@@ -9,9 +9,9 @@ level-triggered: what is not handled in this turn shows up again in the next. A 
 that a client that never stops sending does not keep the others waiting.
 
 When it reads. A task that is woken for the set would read a scheduler tick later, and the endpoint it wakes would run
-yet another tick later. So an instrument reads, which trio calls right after it has waited, and before
-it runs tasks: a message is answered in the tick that it came in (0.85 of the server's time, one connection). The task
-is there for trio to wake up. An instrument is in no task: what is called from here must not ask for the current one.
+yet another tick later. So an instrument reads, which trio calls right after it has waited, before it runs tasks: a
+message is answered in the tick that it came in (0.85 of the server's time, one connection). The task is there for trio
+to wake up. An instrument is in no task: what is called from here must not ask for the current one.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ It has a task that reads and a task that writes, and calls the same synchronous 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -13,12 +12,11 @@ from typing import TYPE_CHECKING
 import trio
 from trio.lowlevel import ParkingLot
 
+from .containment import log_failure
 from .wire import RECEIVE_SIZE, SEND_SIZE
 
 if TYPE_CHECKING:
     from .connection import Connection
-
-logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
 class StreamWire:
@@ -51,7 +49,7 @@ class StreamWire:
                     nursery.start_soon(self._write)
                     await self._read()
         except Exception:
-            logger.exception("a connection failed inside the server; it was closed, the others go on")
+            log_failure()
         finally:
             connection.abandon()
             with trio.CancelScope(shield=True):

@@ -12,7 +12,6 @@ read, what they would have taken was not offered. So it lets that happen before 
 from __future__ import annotations
 
 import heapq
-import logging
 from collections import deque
 from itertools import count
 from math import inf
@@ -21,7 +20,7 @@ from typing import Protocol
 import trio
 from trio.lowlevel import ParkingLot
 
-logger: logging.Logger = logging.getLogger("wsframework.server")
+from .containment import let_go
 
 _LATE = 0.2  # seconds; a loop that works is late by a few milliseconds
 _CATCH_UP = 1.0  # seconds that clients then have at most
@@ -107,7 +106,7 @@ class Upkeep:
                 try:
                     self.watch(charge, charge.sweep(now))
                 except Exception:
-                    _let_go(charge)
+                    let_go(charge)
 
     async def _flush_for_ever(self) -> None:
         while True:
@@ -118,17 +117,11 @@ class Upkeep:
                 try:
                     charge.flush()
                 except Exception:
-                    _let_go(charge)
+                    let_go(charge)
             for _ in range(min(_TURN, len(self._behind))):
                 reading = self._behind.popleft()
                 try:
                     reading.read_on()
                 except Exception:
-                    _let_go(reading)
+                    let_go(reading)
             await trio.lowlevel.checkpoint()
-
-
-def _let_go(charge: Charge) -> None:
-    """A bug in one connection ends that connection, and not the task that looks after all of them."""
-    logger.exception("a connection failed inside the server; it was closed, the others go on")
-    charge.abandon()
