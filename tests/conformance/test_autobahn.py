@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import serve
-from tests.conformance.run import load_expected, run_suite
+from tests.conformance.run import EXPECTED_IN_PRODUCTION, load_expected, run_suite
 
 ECHO = Path(__file__).parents[2] / "examples" / "echo" / "app.py"
 
@@ -34,3 +34,15 @@ def test_every_case_goes_as_agreed(suite: Path, tmp_path: Path) -> None:
     assert [case for case, outcome in outcomes.items() if outcome[2] is None] == ["7.3.1"]
     expected = load_expected()
     assert outcomes == {case: expected[case] for case in outcomes}
+
+
+def test_what_production_refuses_is_too_big_and_nothing_else() -> None:
+    """Both runs of all cases were agreed to: they differ in what the smaller limit on messages refuses, with 1009."""
+    wide, production = load_expected(), load_expected(EXPECTED_IN_PRODUCTION)
+    assert len(wide) == 517
+    assert not [case for case, (went, ended, _) in wide.items() if "FAILED" in (went, ended)]
+    assert [case for case, (_, _, code) in wide.items() if code is None] == ["7.3.1"]
+    differ = {case: outcome for case, outcome in production.items() if outcome != wide[case]}
+    assert {*differ.values()} == {("FAILED", "FAILED", 1009)}
+    assert all(case.startswith("9.") for case in differ), "only section 9 sends messages beyond 1 MiB"
+    assert wide.keys() == production.keys()
