@@ -70,7 +70,7 @@ async def test_a_log_handler_that_raises(monkeypatch: pytest.MonkeyPatch) -> Non
             logger.addFilter(unwilling)
         try:
             with monkeypatch.context() as patch:
-                patch.setattr("wsframework.server.arrival.parse_request", lambda *_: 1 / 0)
+                patch.setattr("wsframework.server.head.reader.parse_request", lambda *_: 1 / 0)
                 async with await open_stream(server.url) as stream:
                     await stream.send_all(UPGRADE)
                     assert await receive_all(stream) == b""

@@ -17,7 +17,8 @@ from websockets.streams import StreamReader
 from wsframework import Deflate, Limits, WebSocketDisconnect
 from wsframework.server.connection import Connection
 from wsframework.server.frames import Opcode
-from wsframework.server.handshake import Handshake, check_upgrade, parse_request
+from wsframework.server.head.handshake import Handshake, check_upgrade
+from wsframework.server.head.request import parse_request
 from wsframework.server.upkeep import Upkeep
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

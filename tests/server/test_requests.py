@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.server.builders import splits, upgrade
 from wsframework import Limits
-from wsframework.server.arrival import read_arrival
+from wsframework.server.head.reader import read_arrival
 from wsframework.server.requests import RequestStream
 from wsframework.server.streams import DeadlineStream
 

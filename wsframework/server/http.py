@@ -27,7 +27,7 @@ from hypercorn.typing import ConnectionState
 
 from ..limits import Limits
 from .access import HTTPAccess
-from .arrival import HTTP2_PREFACE
+from .head.reader import HTTP2_PREFACE
 from .http2 import HTTP2Connection, unless_ended
 from .http2stream import ServeWebSocket
 from .requests import RequestStream

@@ -19,7 +19,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from .handshake import Handshake
+from .head.handshake import Handshake
 from .http2protocol import HTTP2Protocol
 from .http2stream import ServeWebSocket, WebSocketStream
 from .http2tasks import Tasks

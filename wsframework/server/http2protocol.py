@@ -32,7 +32,8 @@ from trio.lowlevel import ParkingLot, checkpoint
 from ..errors import RequestError
 from .extendedconnect import read_connect
 from .floods import BodyGauge, FloodGauge
-from .handshake import Handshake, Headers
+from .head.handshake import Handshake
+from .head.request import Headers
 from .http2frames import FrameGate, RefusedFrameError
 from .http2stream import WebSocketStream
 from .http2tasks import Tasks

@@ -18,7 +18,8 @@ from hypercorn.protocol.events import EndBody, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 
 from .extendedconnect import translate_answer
-from .handshake import END_OF_HEAD, Handshake, Headers
+from .head.handshake import Handshake
+from .head.request import END_OF_HEAD, Headers
 from .scope import Peers
 from .wire import SEND_SIZE, Receiver
 

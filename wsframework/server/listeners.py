@@ -220,7 +220,7 @@ def _in_seconds(time: float) -> int:
 
 async def accept_for_ever(listener: Listener, take_in: Callable[[socket.socket, Peers], None]) -> None:
     """Accept connections and hand each one over, until cancelled."""
-    door = _Door(listener)
+    acceptor = _Acceptor(listener)
     accepted = 0
     while True:
         try:
@@ -233,17 +233,17 @@ async def accept_for_ever(listener: Listener, take_in: Callable[[socket.socket, 
             if error.errno in _GAVE_UP:
                 await trio.lowlevel.checkpoint()
             else:
-                door.complain(error)
+                acceptor.complain(error)
                 await trio.sleep(_PAUSE)
             continue
         connection.setblocking(False)
-        take_in(connection, door.peers(connection, client))
+        take_in(connection, acceptor.peers(connection, client))
         accepted += 1
         if accepted % _BURST == 0:
             await trio.lowlevel.checkpoint()
 
 
-class _Door:
+class _Acceptor:
     """What accepting from one listener remembers."""
 
     def __init__(self, listener: Listener) -> None:

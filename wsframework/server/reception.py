@@ -30,17 +30,19 @@ from ..limits import Limits
 from . import reactor
 from .access import log_refusal, log_websocket
 from .admission import Admission, Visit
-from .arrival import Arrival, read_arrival
 from .connection import Connection
 from .containment import log_failure
-from .door import Arriving, Refusal
-from .handshake import Handshake, Headers, encode_refusal
+from .head.handshake import Handshake
+from .head.reader import Arrival, read_arrival
+from .head.receiver import HeadReceiver
+from .head.request import Headers
 from .http import GoOn, HTTPSide
 from .http2stream import WebSocketStream
+from .lingering import LingeringClose, close_lingering
 from .reactor import Reactor, SocketWire
 from .scope import Peers, make_scope
 from .statistics import ServerStatistics
-from .streams import StreamWire, end_sending
+from .streams import StreamWire
 from .tls import TLSWire
 from .upkeep import Upkeep
 from .wire import RECEIVE_SIZE, SEND_SIZE, StartableWire, Wire
@@ -107,15 +109,15 @@ class Reception:
 
     def statistics(self) -> ServerStatistics:
         """Return the numbers as of now."""
-        door = self._admission
+        admission = self._admission
         return ServerStatistics(
-            open=door.open,
+            open=admission.open,
             websockets=len(self._connections),
-            accepted=door.accepted,
-            http=door.http,
-            lost=door.lost,
-            refused=dict(door.refused),
-            closed=dict(door.closed),
+            accepted=admission.accepted,
+            http=admission.http,
+            lost=admission.lost,
+            refused=dict(admission.refused),
+            closed=dict(admission.closed),
         )
 
     @asynccontextmanager
@@ -160,7 +162,7 @@ class Reception:
             self._news = trio.Event()
             await self._news.wait()
 
-    # From the door to the application
+    # From an accepted socket to the application
 
     def take_in(self, sock: socket.socket, peers: Peers) -> None:
         """Serve a socket that was just accepted. Owns it; whatever goes wrong ends only this connection."""
@@ -190,11 +192,11 @@ class Reception:
 
     def _receive_head(self, wire: StartableWire, visit: Visit, data: bytes = b"") -> None:
         """Wait for a request head. If the connection was handed back, ``data`` of it has come already."""
-        arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused, first=not data)
-        wire.start(arriving)
-        self._upkeep.watch(arriving, trio.current_time() + self._limits.handshake_timeout)
+        receiver = HeadReceiver(wire, visit, self._limits, self._arrived, self._refused, first=not data)
+        wire.start(receiver)
+        self._upkeep.watch(receiver, trio.current_time() + self._limits.handshake_timeout)
         if data:
-            arriving.received(data)
+            receiver.received(data)
 
     def _start(self, nursery: trio.Nursery, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a connection's task. The reactor is in no task, so this gives it the context of the server's."""
@@ -234,9 +236,9 @@ class Reception:
     def _refuse_wire(
         self, wire: StartableWire, error: RequestError, patience: float, on_gone: Callable[[], None]
     ) -> None:
-        refusal = Refusal(wire, on_gone)
-        refusal.say(error)
-        self._upkeep.watch(refusal, trio.current_time() + patience)
+        goodbye = LingeringClose(wire, on_gone)
+        goodbye.answer(error)
+        self._upkeep.watch(goodbye, trio.current_time() + patience)
 
     # The same over a stream: the in-memory streams of tests, and systems without epoll
 
@@ -332,17 +334,8 @@ class Reception:
                     raise
 
     async def _refuse(self, stream: Any, error: RequestError) -> None:
-        """Answer with an error, then wait for the client to go, so that it can read the answer."""
-        try:
-            with trio.move_on_after(self._limits.close_timeout):
-                await stream.send_all(encode_refusal(error))
-                if await end_sending(stream):
-                    while await stream.receive_some(RECEIVE_SIZE):
-                        pass
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-        finally:
-            await trio.aclose_forcefully(stream)
+        """Answer with an error, then wait for the client to go."""
+        await close_lingering(stream, error, self._limits.close_timeout)
 
     # The application
 

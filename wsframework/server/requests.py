@@ -23,9 +23,9 @@ import trio
 
 from ..errors import RequestError
 from ..limits import Limits
-from .arrival import HeadReader
 from .floods import BodyGauge
-from .handshake import encode_refusal
+from .head.reader import HeadReader
+from .head.response import encode_refusal
 from .streams import DeadlineStream
 
 # A read of 64 KiB can be 10,900 chunks, which take 6 us each to read along. After so many others have their turn.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsframework.server.head import parse_plain
+from wsframework.server.head.plain import parse_plain
 
 PLAIN = (
     b"GET /chat/a%20room?token=abc HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 from tests.server.builders import client_text, upgrade
 from wsframework import Limits
 from wsframework.errors import RequestError
-from wsframework.server.arrival import Arrival, read_arrival
+from wsframework.server.head.reader import Arrival, read_arrival
 
 LIMITS = Limits()
 PLAIN = b"GET /page HTTP/1.1\r\nHost: example.com\r\n\r\n"

@@ -10,16 +10,9 @@ from tests.server.builders import ACCEPT, KEY, handshake, upgrade
 from wsframework import Limits
 from wsframework.errors import RequestError
 from wsframework.headers import check_header
-from wsframework.server.handshake import (
-    Handshake,
-    accept_key,
-    check_upgrade,
-    encode_accept,
-    encode_head,
-    encode_refusal,
-    find_end,
-    parse_request,
-)
+from wsframework.server.head.handshake import Handshake, accept_key, check_upgrade, encode_accept
+from wsframework.server.head.request import find_end, parse_request
+from wsframework.server.head.response import encode_head, encode_refusal
 
 LIMITS = Limits()
 

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from ..errors import RequestError
-from ..limits import Limits
-from .handshake import Handshake, check_line_feeds, check_upgrade, find_end, parse_request
+from ...errors import RequestError
+from ...limits import Limits
+from .handshake import Handshake, check_upgrade
+from .request import check_line_feeds, find_end, parse_request
 
 # With prior knowledge a client begins HTTP/2 like this (RFC 9113 section 3.4).
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
