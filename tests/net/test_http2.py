@@ -1,4 +1,4 @@
-"""WebSockets over HTTP/2 (RFC 8441), and what clients of HTTP/2 can try: see `wsframework.server.http2`."""
+"""WebSockets over HTTP/2 (RFC 8441), and what clients of HTTP/2 can try: see `wsframework.server.http.http2`."""
 
 import logging
 from collections.abc import AsyncIterator

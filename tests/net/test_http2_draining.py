@@ -1,4 +1,4 @@
-"""A server that is asked to stop while clients speak HTTP/2 with it: see `wsframework.server.http2protocol`."""
+"""A server that is asked to stop while clients speak HTTP/2 with it: see `wsframework.server.http.http2.protocol`."""
 
 import logging
 from collections.abc import AsyncIterator

@@ -36,8 +36,8 @@ from .head.handshake import Handshake
 from .head.reader import Arrival, read_arrival
 from .head.receiver import HeadReceiver
 from .head.request import Headers
-from .http import GoOn, HTTPSide
-from .http2stream import WebSocketStream
+from .http.handoff import GoOn, HandOff
+from .http.http2.stream import WebSocketStream
 from .lingering import LingeringClose, close_lingering
 from .reactor import Reactor, SocketWire
 from .scope import Peers, make_scope
@@ -90,7 +90,7 @@ class Reception:
         self._state = state
         self._tls = tls
         self._compression = compression
-        self._http = HTTPSide(app, config, state, limits, self._serve_over_http2)
+        self._http = HandOff(app, config, state, limits, self._serve_over_http2)
         self._upkeep = Upkeep()
         self._reactor = Reactor() if reactor.AVAILABLE else None
         self._admission = Admission(limits)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import attrs
 
-from ..errors import RequestError
-from .head.handshake import Handshake, check_upgrade
-from .head.request import Headers, Request
+from ....errors import RequestError
+from ...head.handshake import Handshake, check_upgrade
+from ...head.request import Headers, Request
 
 # What only an upgrade of HTTP/1.1 has: a Connection wants to see it, and a client of HTTP/2 must not send it.
 _UPGRADE: Headers = [

@@ -1,6 +1,6 @@
 """The tasks of an HTTP/2 connection: applications, which are cancelled first, and what reads and writes for them.
 
-This module knows hypercorn's inner class `TaskGroup`. See `http`.
+This module knows hypercorn's inner class `TaskGroup`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import trio
 from hypercorn.trio.task_group import TaskGroup
 
-from .http2body import RequestBody
+from .body import RequestBody
 
 
 class Tasks(TaskGroup):

@@ -1,10 +1,4 @@
-"""The hand-off to hypercorn: plain HTTP/1.1 and HTTP/2 are served by its Trio server, and WebSockets never are.
-
-This module, `http2`, `http2protocol`, `http2stream` and `http2tasks` are the ones that know hypercorn's inner classes.
-`http2body` and `requests` stand between its reader and the application, `http2frames` and `floods` before its parsers.
-Only its ``Config`` and ``serve`` are documented API, the rest changed in 0.13 and in 0.17; so the dependency is pinned,
-and `tests/net/test_http.py` and `tests/net/test_http2.py` are the contract.
-"""
+"""The hand-off to hypercorn: its Trio server serves a connection that is no WebSocket, and may hand it back."""
 
 from __future__ import annotations
 
@@ -14,25 +8,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from ..limits import Limits
-from .access import HTTPAccess
-from .head.reader import HTTP2_PREFACE
-from .http2 import HTTP2Connection, unless_ended
-from .http2stream import ServeWebSocket
+from ...limits import Limits
+from ..access import HTTPAccess
+from ..head.reader import HTTP2_PREFACE
+from ..scope import Peers
+from ..streams import DeadlineStream, cut_when_cancelled
+from .http1 import HTTP1Connection
+from .http2.connection import HTTP2Connection
+from .http2.stream import ServeWebSocket
 from .requests import RequestStream
-from .scope import Peers
-from .streams import DeadlineStream, cut_when_cancelled
 
 # Takes a connection back: gets what was read of what is not for hypercorn.
 GoOn = Callable[[bytes], Awaitable[None]]
@@ -40,11 +30,7 @@ GoOn = Callable[[bytes], Awaitable[None]]
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
-# Seconds to close a connection in style; only where there is no epoll does that wait for anything.
-_CLOSING = 1.0
-
-
-class HTTPSide:
+class HandOff:
     """Serves HTTP/1.1 and HTTP/2 connections with hypercorn.
 
     Args:
@@ -99,7 +85,7 @@ class HTTPSide:
             async with _closing(stream, lambda: not requests.returned):
                 async with cut_when_cancelled(stream, lambda: not requests.returned):
                     state = self._new_state()
-                    await _HTTP1Connection(self._app, self._config, self._context, state, requests, peers).run()
+                    await HTTP1Connection(self._app, self._config, self._context, state, requests, peers).run()
         finally:
             self._open.discard(requests)
 
@@ -155,68 +141,3 @@ def _bounded(config: Config, limits: Limits) -> Config:
     if config.errorlog == "-":  # its default, for which hypercorn would add a handler of its own
         config.errorlog = logger
     return config
-
-
-class _HTTP1Connection(TCPServer):
-    """hypercorn's connection, for HTTP/1.1 alone, on a stream whose peers are known."""
-
-    stream: Any
-
-    def __init__(
-        self,
-        app: Any,
-        config: Config,
-        context: WorkerContext,
-        state: ConnectionState,
-        requests: RequestStream,
-        peers: Peers,
-    ) -> None:
-        stream: Any = requests
-        super().__init__(app, config, context, state, stream)
-        self._requests = requests
-        self._peers = peers
-
-    async def run(self) -> None:
-        try:
-            async with TaskGroup() as tasks:
-                self._task_group = tasks
-                protocol: Any = _HTTP1Protocol(
-                    self.app,
-                    self.config,
-                    self.context,
-                    tasks,
-                    ConnectionState(dict(self.state)),
-                    self._peers.secure,
-                    self._peers.client,
-                    self._peers.server,
-                    self.protocol_send,
-                )
-                self.protocol = protocol
-                # It is not idle: a request is here. hypercorn would close it at once while the server drains, and
-                # whoever asks then whether it is ready is to be told that it is not.
-                await self._read_data()
-                await self.idle_task.stop()  # or the socket would stay open for as long as an idle one
-        except OSError:
-            pass
-        await self._close()
-
-    async def _close(self) -> None:
-        # Shielded, and bounded: the task that comes here may be the application's, whose response Starlette cancels as
-        # soon as it hears that the stream is closed. Half closed, the connection would stay as it is.
-        with trio.move_on_after(_CLOSING, shield=True):
-            await super()._close()
-
-    async def protocol_send(self, event: Event) -> None:
-        if isinstance(event, Updated) and event.idle:
-            self._requests.answered()
-        with unless_ended(event):
-            await super().protocol_send(event)
-
-
-class _HTTP1Protocol(H11Protocol):
-    """hypercorn's HTTP/1.1, which never turns into something else."""
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        # hypercorn answers "Upgrade: h2c" with 101. A proxy that does not know the word passes it on, and what is
-        # then said behind its back is how it is tricked; RFC 9113 has dropped this upgrade.
-        return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from wsframework.server.floods import BodyGauge
+from wsframework.server.http.floods import BodyGauge
 
 
 async def test_pieces_that_carry_little(autojump_clock: MockClock) -> None:

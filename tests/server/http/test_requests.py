@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.server.builders import splits, upgrade
 from wsframework import Limits
 from wsframework.server.head.reader import read_arrival
-from wsframework.server.requests import RequestStream
+from wsframework.server.http.requests import RequestStream
 from wsframework.server.streams import DeadlineStream
 
 LIMITS = Limits(request_head=500)

@@ -4,7 +4,7 @@ Flow control. A stream's window is 64 KiB. While a connection holds its wire, wh
 most one window, and the window is not opened again before the wire resumes. So the task that reads for all streams
 never waits for one WebSocket, and none can fill the window of the whole connection, which is large enough for all.
 
-hypercorn calls `WebSocketStream.handle` and `WebSocketStream.idle`, which its own kinds of streams have. See `http`.
+hypercorn calls `WebSocketStream.handle` and `WebSocketStream.idle`, which its own kinds of streams have.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import trio
 from hypercorn.protocol.events import EndBody, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 
-from .extendedconnect import translate_answer
-from .head.handshake import Handshake
-from .head.request import END_OF_HEAD, Headers
-from .scope import Peers
-from .wire import SEND_SIZE, Receiver
+from ...head.handshake import Handshake
+from ...head.request import END_OF_HEAD, Headers
+from ...scope import Peers
+from ...wire import SEND_SIZE, Receiver
+from .connect import translate_answer
 
 ServeWebSocket = Callable[["WebSocketStream", Handshake, Peers], Awaitable[None]]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.builders import splits
-from wsframework.server.http2frames import FrameGate, RefusedFrameError
+from wsframework.server.http.http2.gate import FrameGate, RefusedFrameError
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PING, CONTINUATION = 0, 1, 6, 9

@@ -3,12 +3,11 @@
 hypercorn speaks HTTP/2: frames, header compression, flow control, priorities, and requests of HTTP in it. Its own
 WebSockets, which have not our limits and deadlines, are never used.
 
-This module knows hypercorn's inner classes: `H2Protocol` and what it is made of. See `http`.
+This module knows hypercorn's inner classes: `H2Protocol` and what it is made of.
 """
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -22,53 +21,28 @@ import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
-from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import EventWrapper
 from hypercorn.typing import ConnectionState
-from priority.priority import DeadlockError, DuplicateStreamError, MissingStreamError, TooManyStreamsError
+from priority.priority import DeadlockError, TooManyStreamsError
 from trio.lowlevel import ParkingLot, checkpoint
 
-from ..errors import RequestError
-from .extendedconnect import read_connect
-from .floods import BodyGauge, FloodGauge
-from .head.handshake import Handshake
-from .head.request import Headers
-from .http2frames import FrameGate, RefusedFrameError
-from .http2stream import WebSocketStream
-from .http2tasks import Tasks
-from .scope import Peers
+from ....errors import RequestError
+from ...head.handshake import Handshake
+from ...head.request import Headers
+from ...scope import Peers
+from ..floods import BodyGauge, FloodGauge
+from .carrier import Signal, WebSocketCarrier
+from .connect import read_connect
+from .gate import FrameGate, RefusedFrameError
+from .stream import WebSocketStream
+from .tasks import Tasks
 
 # The window of the whole connection is this many times that of a stream: for all streams that hypercorn allows.
 _WINDOW = 65_535
 
 # How long the ends of streams that are over may take to leave, when nothing else keeps the connection.
 _LAST_WORDS = 1.0
-
-
-class _Signal(EventWrapper):
-    """hypercorn's event, which we set from functions that do not wait."""
-
-    def set_nowait(self) -> None:
-        self._event.set()
-
-
-class _Queue(StreamBuffer):
-    """What a WebSocket has to send. It never makes anybody wait: the wire says how much there is."""
-
-    def __init__(self, stream: WebSocketStream) -> None:
-        super().__init__(EventWrapper)
-        self._stream = stream
-
-    async def pop(self, max_length: int) -> bytes:
-        data = await super().pop(max_length)
-        if data:
-            self._stream.has_room()
-        return data
-
-    async def close(self) -> None:
-        await super().close()
-        self._stream.end()
 
 
 class HTTP2Protocol(H2Protocol):
@@ -104,9 +78,9 @@ class HTTP2Protocol(H2Protocol):
         self._tasks = tasks
         self._serve_websocket = serve_websocket
         self._on_last = on_last
-        self._signal = _Signal()
-        self.has_data: _Signal = self._signal
-        self._websockets: dict[int, WebSocketStream] = {}
+        self._signal = Signal()
+        self.has_data: Signal = self._signal
+        self._websockets = WebSocketCarrier(self, self._signal)
         self._unread: dict[int, int] = {}  # bytes of bodies that applications have not taken yet
         self._stopping = False
         self._turned_away = False
@@ -192,31 +166,26 @@ class HTTP2Protocol(H2Protocol):
             await stream.handle(Body(stream_id=event.stream_id, data=event.data))
             free -= len(event.data)
         # Else it was answered before all of it had come, and hypercorn has forgotten it.
-        self.acknowledge(event.stream_id, free)
+        self._websockets.acknowledge(event.stream_id, free)
         return True
 
     def _taken(self, stream_id: int, size: int) -> None:
         if stream_id in self._unread:  # or the stream is over, and all was given back
             self._unread[stream_id] -= size
-            self.acknowledge(stream_id, size)
+            self._websockets.acknowledge(stream_id, size)
 
     async def _close_stream(self, stream_id: int) -> None:
-        self.acknowledge(stream_id, self._unread.pop(stream_id, 0))
+        self._websockets.acknowledge(stream_id, self._unread.pop(stream_id, 0))
         await super()._close_stream(stream_id)
-
-    def acknowledge(self, stream_id: int, size: int) -> None:
-        """Let the client send this much again."""
-        if size:
-            with suppress(h2.exceptions.ProtocolError, KeyError):
-                self.connection.acknowledge_received_data(size, stream_id)
-            self._signal.set_nowait()
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         fields: Headers = [(bytes(name), bytes(value)) for name, value in request.headers]
         pseudo = {name: value for name, value in fields if name.startswith(b":")}
         try:
             if pseudo.get(b":method") == b"CONNECT":
-                self._open_websocket(request.stream_id, read_connect(fields))
+                handshake = read_connect(fields)
+                stream = self._websockets.open(request.stream_id)
+                self._tasks.spawn_in_apps(self._run_websocket, stream, handshake)
             elif self.context.terminated.is_set() and self.keep_alive_requests:
                 self._turn_away(request.stream_id)
             elif pseudo.get(b":method", b"").isascii() and pseudo.get(b":path", b"").isascii():
@@ -228,7 +197,7 @@ class HTTP2Protocol(H2Protocol):
             body = error.detail.encode() + b"\n"
             headers = [(b"content-length", b"%d" % len(body)), *error.headers]
             with suppress(h2.exceptions.ProtocolError):
-                self._send_head(request.stream_id, error.status, headers)
+                self._websockets.send_head(request.stream_id, error.status, headers)
                 self.connection.send_data(request.stream_id, body, end_stream=True)
 
     def _turn_away(self, stream_id: int) -> None:
@@ -243,16 +212,6 @@ class HTTP2Protocol(H2Protocol):
                 self._turned_away = True
                 self.connection.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 0})
 
-    def _open_websocket(self, stream_id: int, handshake: Handshake) -> None:
-        stream = WebSocketStream(self, stream_id)
-        streams: dict[int, Any] = self.streams
-        streams[stream_id] = self._websockets[stream_id] = stream
-        self.stream_buffers[stream_id] = _Queue(stream)
-        with suppress(DuplicateStreamError):  # a PRIORITY frame came first
-            self.priority.insert_stream(stream_id)
-        self.priority.block(stream_id)
-        self._tasks.spawn_in_apps(self._run_websocket, stream, handshake)
-
     async def _run_websocket(self, stream: WebSocketStream, handshake: Handshake) -> None:
         try:
             await self._serve_websocket(stream, handshake)
@@ -263,18 +222,6 @@ class HTTP2Protocol(H2Protocol):
                     await self.stream_send(StreamClosed(stream_id=stream.stream_id))
 
     # Writing
-
-    def answer(self, stream_id: int, status: int, headers: Headers) -> None:
-        """Send the head of an answer."""
-        try:
-            self._send_head(stream_id, status, headers)
-        except h2.exceptions.ProtocolError as error:
-            raise OSError(errno.EPIPE, "the stream is closed") from error
-        self._signal.set_nowait()
-
-    def _send_head(self, stream_id: int, status: int, headers: Headers) -> None:
-        fields = [(b":status", b"%d" % status), *headers, *self.config.response_headers("h2")]
-        self.connection.send_headers(stream_id, fields)
 
     async def stream_send(self, event: StreamEvent) -> None:
         if isinstance(event, StreamClosed):
@@ -287,44 +234,6 @@ class HTTP2Protocol(H2Protocol):
         else:
             await super().stream_send(event)
 
-    def queued(self, stream_id: int) -> int:
-        """How many bytes wait to be sent."""
-        queue = self.stream_buffers.get(stream_id)
-        return 0 if queue is None else len(queue.buffer)
-
-    def queue(self, stream_id: int, data: bytes | memoryview) -> None:
-        """Send this when it is the stream's turn and the client's window allows it."""
-        queue = self.stream_buffers.get(stream_id)
-        if queue is None:
-            raise OSError(errno.EPIPE, "the stream is closed")
-        queue.buffer += data
-        self._wake(stream_id)
-
-    def end_stream(self, stream_id: int) -> None:
-        """End our direction behind what is queued."""
-        queue = self.stream_buffers.get(stream_id)
-        if queue is not None:
-            queue.set_complete()
-            self._wake(stream_id)
-
-    def forget(self, stream_id: int, *, finish: bool) -> None:
-        """Let go of a stream: send what is queued to ``finish`` it, or reset it if it has not ended on both sides."""
-        self._websockets.pop(stream_id, None)
-        if finish:
-            self._wake(stream_id)
-            return
-        self.stream_buffers.pop(stream_id, None)
-        with suppress(MissingStreamError):
-            self.priority.remove_stream(stream_id)
-        with suppress(h2.exceptions.ProtocolError):
-            self.connection.reset_stream(stream_id, h2.errors.ErrorCodes.CANCEL)
-        self._signal.set_nowait()
-
-    def _wake(self, stream_id: int) -> None:
-        with suppress(MissingStreamError):
-            self.priority.unblock(stream_id)
-        self._signal.set_nowait()
-
     async def send_task(self) -> None:
         # hypercorn's, and it also sends what the calls above have left with h2.
         while not self.closed:
@@ -332,7 +241,7 @@ class HTTP2Protocol(H2Protocol):
             try:
                 stream_id = next(self.priority)
             except DeadlockError:
-                if self._stopping and not self._websockets:
+                if self._stopping and self._websockets.idle:
                     self._on_last()
                 self._all_sent.unpark_all()
                 await self.has_data.wait()
@@ -362,5 +271,4 @@ class HTTP2Protocol(H2Protocol):
 
     def end_websockets(self) -> None:
         """The client is gone."""
-        for stream in list(self._websockets.values()):
-            stream.end()
+        self._websockets.end()

@@ -3,34 +3,31 @@
 A stream that asks for a WebSocket becomes a `WebSocketStream`, which is a wire for a `Connection` like a socket is. So
 a WebSocket over HTTP/2 has the same limits, deadlines and close codes as any other.
 
-This module knows hypercorn's inner classes: `TCPServer` and what it is made of. See `http`.
+This module knows hypercorn's inner class `TCPServer` and what it is made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from .head.handshake import Handshake
-from .http2protocol import HTTP2Protocol
-from .http2stream import ServeWebSocket, WebSocketStream
-from .http2tasks import Tasks
-from .scope import Peers
-from .streams import cut_when_cancelled
+from ...head.handshake import Handshake
+from ...scope import Peers
+from ...streams import cut_when_cancelled
+from ..connection import HTTPConnection
+from .protocol import HTTP2Protocol
+from .stream import ServeWebSocket, WebSocketStream
+from .tasks import Tasks
 
 # How long clients have to answer our close frames when the server is cancelled.
 _GOODBYE = 1.0
 
 
-class HTTP2Connection(TCPServer):
+class HTTP2Connection(HTTPConnection):
     """hypercorn's connection, for HTTP/2 alone.
 
     When it is cancelled its applications are, while its reading and writing goes on for the close frames of
@@ -47,8 +44,6 @@ class HTTP2Connection(TCPServer):
         serve_websocket: serves a WebSocket to its end.
     """
 
-    stream: Any
-
     def __init__(
         self,
         app: Any,
@@ -60,9 +55,8 @@ class HTTP2Connection(TCPServer):
         peers: Peers,
         serve_websocket: ServeWebSocket,
     ) -> None:
-        super().__init__(app, config, context, state, stream)
+        super().__init__(app, config, context, state, stream, peers)
         self._data = data
-        self._peers = peers
         self._serve_websocket = serve_websocket
         # Shielded: the applications end first.
         self._wires = trio.CancelScope(shield=True)
@@ -113,10 +107,6 @@ class HTTP2Connection(TCPServer):
         await self._http2.say_goodbye()
         await super()._initiate_server_close()
 
-    async def protocol_send(self, event: Event) -> None:
-        with unless_ended(event):
-            await super().protocol_send(event)
-
     async def _run_websocket(self, stream: WebSocketStream, handshake: Handshake) -> None:
         """Serve a WebSocket, and forget its stream once it is closed."""
         try:
@@ -125,16 +115,3 @@ class HTTP2Connection(TCPServer):
             with trio.move_on_after(_GOODBYE) as scope:
                 scope.shield = True
                 await stream.closed.wait()
-
-
-@contextmanager
-def unless_ended(event: Event) -> Iterator[None]:
-    """Send an event with hypercorn, which fails when the client has left just before the end of an answer.
-
-    It then starts its idle timer in a nursery that has closed, and logs that as a failure of the application.
-    """
-    try:
-        yield
-    except RuntimeError:
-        if not isinstance(event, Updated):
-            raise

@@ -21,12 +21,12 @@ from typing import NoReturn
 import h11
 import trio
 
-from ..errors import RequestError
-from ..limits import Limits
+from ...errors import RequestError
+from ...limits import Limits
+from ..head.reader import HeadReader
+from ..head.response import encode_refusal
+from ..streams import DeadlineStream
 from .floods import BodyGauge
-from .head.reader import HeadReader
-from .head.response import encode_refusal
-from .streams import DeadlineStream
 
 # A read of 64 KiB can be 10,900 chunks, which take 6 us each to read along. After so many others have their turn.
 _TURN = 256
