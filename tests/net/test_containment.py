@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-import wsframework.server.reactor
+import wsframework.server.reactorpath
 from tests.net.servers import (
     UPGRADE,
     ServedOverSockets,
@@ -150,6 +150,6 @@ async def test_an_instrument_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> No
             super().__init__()
             made.append(self)
 
-    monkeypatch.setattr(wsframework.server.reception, "Reactor", Noted)
+    monkeypatch.setattr(wsframework.server.reactorpath, "Reactor", Noted)
     async with run_server(ECHO):
         trio.lowlevel.remove_instrument(made[0])

@@ -302,9 +302,7 @@ async def test_a_code_that_cannot_be_sent() -> None:
 
 async def test_two_thousand_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every one of them gets a close code, and all sockets are closed in time."""
-    monkeypatch.setattr(
-        "wsframework.server.reception._SPREAD", 0.1
-    )  # not half of the time that a busy machine may need
+    monkeypatch.setattr("wsframework.server.drain._SPREAD", 0.1)  # not half of the time that a busy machine may need
     clients = 2000
     codes: Counter[bytes] = Counter()
     async with run_server(ECHO, Limits(drain_timeout=PATIENCE, handshake_timeout=60)) as server:

@@ -1,4 +1,4 @@
-"""Bodies of requests over HTTP/2: what one of them does to the rest of its connection. See `wsframework.server.http.http2.body`."""
+"""Bodies of requests over HTTP/2: what one of them does to the rest of its connection. See `server.http.http2.body`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

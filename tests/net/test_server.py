@@ -479,7 +479,7 @@ async def test_no_room_for_another_connection(
     ]
 
 
-@pytest.mark.parametrize("place", ["head.reader.parse_request", "reception.Connection"])
+@pytest.mark.parametrize("place", ["head.reader.parse_request", "apprunner.Connection"])
 async def test_mistake_of_ours(
     wire: str, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from math import inf
 
+from ..errors import RequestError
 from ..limits import Limits
 from .scope import Peers
 
@@ -15,6 +16,11 @@ if sys.platform != "win32":
 
 _RESERVE = 64  # descriptors left to the application and to us, at least
 _RESERVED_PART = 16  # and at least this part of all of them
+
+
+def full() -> RequestError:
+    """Say that there is no room; a new one each time, since an error that is raised collects where it was."""
+    return RequestError(503, "The server has no room for more connections.", ((b"Retry-After", b"5"),))
 
 
 class Admission:
