@@ -9,6 +9,8 @@ import pytest
 import trio
 
 import wsframework.server.reactorpath
+from tests.net.echo import ECHO, Echo
+from tests.net.observing import wait_until
 from tests.net.servers import (
     UPGRADE,
     ServedOverSockets,
@@ -18,24 +20,10 @@ from tests.net.servers import (
     receive_until,
     run_server,
 )
-from wsframework import App, Limits, WebSocket, WebSocketEndpoint, WebSocketRoute, WebSocketStateError
+from wsframework import App, Limits, WebSocket, WebSocketRoute, WebSocketStateError
 from wsframework.server import Server, reactor
 
 pytestmark = pytest.mark.skipif(not reactor.AVAILABLE, reason="there is no epoll on this system")
-
-
-class Echo(WebSocketEndpoint):
-    async def on_receive(self, websocket: WebSocket, data: str) -> None:
-        await websocket.send_text(data)
-
-
-ECHO = App(routes=[WebSocketRoute("/", Echo)])
-
-
-async def wait_until(condition: Any) -> None:
-    """Wait for something that nobody announces; the test's own deadline bounds it."""
-    while not condition():  # noqa: ASYNC110 - there is no event to wait for
-        await trio.sleep(0.005)
 
 
 async def test_a_socket_that_cannot_be_watched(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

@@ -1,4 +1,4 @@
-"""How many pieces of bodies are too many. What HTTP/2 adds to that is in `tests/net/test_http2.py`."""
+"""How many pieces of bodies are too many. What HTTP/2 adds to that is in `tests/net/http2`."""
 
 from __future__ import annotations
 

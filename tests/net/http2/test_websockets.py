@@ -1,147 +1,22 @@
-"""WebSockets over HTTP/2 (RFC 8441), and what clients of HTTP/2 can try: see `wsframework.server.http.http2`."""
+"""WebSockets over HTTP/2 (RFC 8441): see `wsframework.server.http.http2`."""
 
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import h2.errors
 import pytest
 import trio
-import trustme
-from starlette.requests import Request
 
-from tests.net.http2 import HTTP2Client, connected
+from tests.net.http2.site import Watched
+from tests.net.observing import errors_in, wait_until
 from tests.net.servers import (
-    RunningServer,
-    ServedOverSockets,
-    client_context,
     frame,
-    open_stream,
-    run_server,
-    write_certificate,
 )
-from wsframework import App, CloseCode, Limits, WebSocket, WebSocketEndpoint
-from wsframework.server import reactor
+from wsframework import App, CloseCode, Limits
 
 KIB = 1024
+
+
 CLOSE_1000 = b"\x03\xe8"
-ENHANCE_YOUR_CALM = h2.errors.ErrorCodes.ENHANCE_YOUR_CALM
-
-
-class Watched(WebSocketEndpoint):
-    """Echoes, subscribes to a topic, and notes how clients went."""
-
-    gone: list[tuple[int, str]]
-    scopes: list[Any]
-
-    async def on_connect(self, websocket: WebSocket) -> None:
-        self.scopes.append(websocket.scope)
-        await websocket.accept("chat" if "chat" in websocket.scope["subprotocols"] else None)
-        await self.hub.subscribe(websocket, "all")
-
-    async def on_receive(self, websocket: WebSocket, data: str | bytes) -> None:
-        await (websocket.send_text(data) if isinstance(data, str) else websocket.send_bytes(data))
-
-    async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
-        self.gone.append((close_code, websocket.close_reason))
-
-
-@pytest.fixture
-def endpoint() -> type[Watched]:
-    class Fresh(Watched):
-        gone = []  # noqa: RUF012 - a class for each test
-        scopes = []  # noqa: RUF012
-
-    return Fresh
-
-
-@pytest.fixture
-def app(endpoint: type[Watched]) -> App:
-    app = App()
-    app.websocket("/")(endpoint)
-
-    @app.websocket("/refused")
-    async def refused(websocket: WebSocket) -> None:
-        await websocket.close()
-
-    @app.websocket("/busy")
-    async def busy(websocket: WebSocket) -> None:
-        await websocket.accept()
-        await trio.sleep_forever()
-
-    @app.websocket("/broken")
-    async def broken(websocket: WebSocket) -> None:
-        await websocket.accept()
-        raise LookupError("the secret of the house")
-
-    @app.route("/")
-    async def index(request: Request) -> str:
-        return "a front page"
-
-    @app.route("/answer-early", methods=["POST"])
-    async def answer_early(request: Request) -> str:
-        return "I do not want to read all of that"
-
-    return app
-
-
-@pytest.fixture(params=["reactor tls", "portable tls", "reactor plain"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The ways that HTTP/2 can come: agreed on in TLS, or with prior knowledge."""
-    if request.param.startswith("reactor") and not reactor.AVAILABLE:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reactor, "AVAILABLE", request.param.startswith("reactor"))
-    return str(request.param)
-
-
-class Site:
-    """A server, and how to connect to it."""
-
-    def __init__(self, server: RunningServer, authority: trustme.CA | None) -> None:
-        self.server = server
-        self.authority = authority
-
-    @asynccontextmanager
-    async def connect(self, *, validate: bool = True) -> AsyncIterator[HTTP2Client]:
-        tls = None if self.authority is None else client_context(self.authority, "h2")
-        stream = await open_stream(self.server.url, tls)
-        async with connected(stream, validate=validate) as client:
-            yield client
-
-    def other(self) -> Any:
-        """A client of HTTP/1.1, which must not notice anything."""
-        return ServedOverSockets(self.server.url, self.authority and client_context(self.authority)).connect()
-
-
-@pytest.fixture
-def serve(way: str, app: App, tmp_path: Path) -> Any:
-    """A function that serves the application the given way."""
-
-    @asynccontextmanager
-    async def serve(limits: Limits | None = None, **options: Any) -> AsyncIterator[Site]:
-        authority = None
-        if way.endswith("tls"):
-            authority = trustme.CA()
-            options["certfile"], options["keyfile"] = write_certificate(authority, tmp_path)
-        async with run_server(app, limits, **options) as server:
-            yield Site(server, authority)
-
-    return serve
-
-
-def errors_in(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.levelno >= logging.ERROR]
-
-
-async def wait_until(condition: Any) -> None:
-    """Wait for something that nobody announces; the test's own deadline bounds it."""
-    while not condition():  # noqa: ASYNC110 - there is no event to wait for
-        await trio.sleep(0.005)
-
-
-# WebSockets
 
 
 async def test_messages_both_ways(serve: Any, endpoint: type[Watched], caplog: pytest.LogCaptureFixture) -> None:
@@ -389,103 +264,3 @@ async def test_application_that_fails(serve: Any, caplog: pytest.LogCaptureFixtu
         await other.send_message(b"still here")
         assert await other.receive_message() == (1, b"still here")
     assert len(errors_in(caplog)) == 1
-
-
-# What clients can try (H42)
-
-
-async def survive(client: HTTP2Client, site: Site) -> None:
-    """The connection is closed, and another client is answered."""
-    await client.ended.wait()
-    async with site.other() as other:
-        await other.send("are you there?")
-        assert await other.receive() == "are you there?"
-
-
-async def test_h42_rapid_reset(serve: Any, endpoint: type[Watched], caplog: pytest.LogCaptureFixture) -> None:
-    """Streams that are opened and reset all the time end the connection with ENHANCE_YOUR_CALM (CVE-2023-44487)."""
-    async with serve() as site, site.connect() as client:
-        await client.settings.wait()
-        for _ in range(1000):
-            number = client.state.get_next_available_stream_id()
-            fields = [(":method", "GET"), (":authority", "localhost"), (":scheme", "https"), (":path", "/")]
-            client.state.send_headers(number, fields)
-            client.state.reset_stream(number)
-        await client.flush()
-        await survive(client, site)
-        assert client.goodbye == ENHANCE_YOUR_CALM
-    assert not errors_in(caplog)
-
-
-async def test_h42_empty_data(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """So do frames of DATA without any."""
-    async with serve() as site, site.connect() as client:
-        websocket = await client.open_websocket()
-        await client.send_raw((b"\0\0\0\0\0" + websocket.number.to_bytes(4, "big")) * 5000)
-        await survive(client, site)
-        assert client.goodbye == ENHANCE_YOUR_CALM
-    assert not errors_in(caplog)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"\0\0\x08\x06\0\0\0\0\0whatever", b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01"],
-    ids=["ping", "settings", "window"],
-)
-async def test_h42_empty_frames(serve: Any, data: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """So do other frames that carry nothing for anybody, thousands in a second."""
-    async with serve() as site, site.connect() as client:
-        await client.settings.wait()
-        await client.send_raw(data * 5000)
-        await survive(client, site)
-        assert client.goodbye == ENHANCE_YOUR_CALM
-    assert not errors_in(caplog)
-
-
-async def test_many_small_messages(serve: Any) -> None:
-    """A client that opens its windows again for every message it gets is no flood."""
-    async with serve() as site, site.connect() as client:
-        websocket = await client.open_websocket()
-        for number in range(1200):
-            client.state.increment_flow_control_window(1)
-            client.state.increment_flow_control_window(1, websocket.number)
-            await websocket.send_message(b"%d" % number)
-            assert await websocket.receive_message() == (1, b"%d" % number)
-
-
-async def test_h42_continuation(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A header that goes on and on ends the connection before it is large (CVE-2024-27919)."""
-    async with serve() as site, site.connect() as client:
-        await client.settings.wait()
-        head = (1).to_bytes(4, "big")
-        flood = b"\0\0\x01\x01\0" + head + b"\x82" + (b"\0\x40\0\x09\0" + head + bytes(16384)) * 1000
-        await client.send_raw(flood)
-        await survive(client, site)
-    assert not errors_in(caplog)
-
-
-@pytest.mark.parametrize(
-    "field",
-    [("x", "a\r\nset-cookie: b"), ("x\r\ny", "a"), ("x", "a\0b"), ("connection", "upgrade"), ("X-Upper", "a")],
-    ids=["line in value", "line in name", "nul", "connection", "upper case"],
-)
-async def test_h42_header_fields(serve: Any, field: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
-    """Header fields that HTTP/2 does not know, and line breaks in them, never reach an application."""
-    async with serve() as site, site.connect(validate=False) as client:
-        await client.websocket("/", field)
-        await survive(client, site)
-    assert not errors_in(caplog)
-
-
-@pytest.mark.parametrize("field", [(":path", "/caf\u00e9"), (":method", "G\u00cbT")])
-async def test_bytes_beyond_ascii(serve: Any, field: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
-    """A path or a method with bytes beyond ASCII is answered with 400, or not at all; nothing fails."""
-    fields = {":method": "GET", ":authority": "localhost", ":scheme": "https", ":path": "/"} | dict([field])
-    async with serve() as site, site.connect(validate=False) as client:
-        stream = await client.request(list(fields.items()))
-        async with site.other() as other:
-            await other.send("are you there?")
-            assert await other.receive() == "are you there?"
-        if not client.ended.is_set():
-            assert await stream.receive_status() == "400"
-    assert not errors_in(caplog)

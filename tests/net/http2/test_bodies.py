@@ -8,16 +8,12 @@ import trio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from tests.net.http2 import HTTP2Client, HTTP2Stream, connected
+from tests.net.echo import Echo
+from tests.net.http2.client import HTTP2Client, HTTP2Stream, connected
 from tests.net.servers import open_stream, run_server
-from wsframework import App, WebSocket, WebSocketEndpoint
+from wsframework import App
 
 MEBIBYTE = 1024 * 1024
-
-
-class Echo(WebSocketEndpoint):
-    async def on_receive(self, websocket: WebSocket, data: str) -> None:
-        await websocket.send_text(data)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 from websockets.extensions import permessage_deflate
 from websockets.frames import Frame, Opcode
 
-from tests.net.http2 import HTTP2Client, HTTP2Stream, connected
+from tests.net.http2.client import HTTP2Client, HTTP2Stream, connected
 from tests.net.servers import frame, open_stream, run_server
 from wsframework import App, CloseCode, Deflate, WebSocket, WebSocketEndpoint
 

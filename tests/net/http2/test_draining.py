@@ -13,21 +13,12 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from trio.testing import wait_all_tasks_blocked
 
-from tests.net.http2 import HTTP2Client, HTTP2Stream, connected
+from tests.net.http2.client import HTTP2Client, HTTP2Stream, connected
 from tests.net.servers import RunningServer, frame, open_stream, run_server
 from wsframework import App, CloseCode, Limits, WebSocket, WebSocketEndpoint, WebSocketRoute
-from wsframework.server import reactor
 
 KIB = 1024
 REFUSED_STREAM = h2.errors.ErrorCodes.REFUSED_STREAM
-
-
-@pytest.fixture(params=["reactor", "portable"], autouse=True)
-def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "reactor" and not reactor.AVAILABLE:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reactor, "AVAILABLE", request.param == "reactor")
-    return str(request.param)
 
 
 class Stage:
