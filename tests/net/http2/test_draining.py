@@ -20,6 +20,8 @@ from wsframework import App, CloseCode, Limits, WebSocket, WebSocketEndpoint, We
 KIB = 1024
 REFUSED_STREAM = h2.errors.ErrorCodes.REFUSED_STREAM
 
+pytestmark = pytest.mark.usefixtures("wire")
+
 
 class Stage:
     """An application, and what a test knows and decides of it.
