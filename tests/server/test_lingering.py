@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server import builders
+from tests.server.builders import StartableFakeWire
 from wsframework.errors import RequestError
 from wsframework.server.head.response import encode_refusal
 from wsframework.server.lingering import LingeringClose
-from wsframework.server.wire import Receiver
 
 ERROR = RequestError(400, "No.")
-
-
-class FakeWire(builders.FakeWire):
-    """A wire that can be started."""
-
-    behind = False
-
-    def start(self, receiver: Receiver) -> None:
-        """Nothing comes by itself."""
 
 
 class Client:
@@ -30,7 +20,7 @@ class Client:
     """
 
     def __init__(self) -> None:
-        self.wire = FakeWire()
+        self.wire = StartableFakeWire()
         self.gone = 0
         self.goodbye = LingeringClose(self.wire, self._count)
 
