@@ -92,7 +92,15 @@ class HandOff:
     async def _serve_http2(self, client: trio.abc.Stream, data: bytes, peers: Peers) -> None:
         stream = DeadlineStream(client, self._limits.write_timeout)
         connection = HTTP2Connection(
-            self._app, self._config, self._context, self._new_state(), stream, data, peers, self._serve_websocket
+            self._app,
+            self._config,
+            self._context,
+            self._new_state(),
+            stream,
+            data,
+            peers,
+            self._limits.body_timeout,
+            self._serve_websocket,
         )
         async with _closing(client):
             await connection.run()

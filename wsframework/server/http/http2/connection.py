@@ -41,6 +41,7 @@ class HTTP2Connection(HTTPConnection):
         stream: the client.
         data: what was read from it before.
         peers: who it is.
+        body_timeout: seconds that an application waits for more of a body.
         serve_websocket: serves a WebSocket to its end.
     """
 
@@ -53,10 +54,12 @@ class HTTP2Connection(HTTPConnection):
         stream: Any,
         data: bytes,
         peers: Peers,
+        body_timeout: float,
         serve_websocket: ServeWebSocket,
     ) -> None:
         super().__init__(app, config, context, state, stream, peers)
         self._data = data
+        self._body_timeout = body_timeout
         self._serve_websocket = serve_websocket
         # Shielded: the applications end first.
         self._wires = trio.CancelScope(shield=True)
@@ -65,7 +68,9 @@ class HTTP2Connection(HTTPConnection):
         try:
             async with trio.open_nursery() as apps:
                 self._tasks = Tasks(apps)
-                self._http2 = HTTP2Protocol(self, self._tasks, self._peers, self._run_websocket, self._wires.cancel)
+                self._http2 = HTTP2Protocol(
+                    self, self._tasks, self._peers, self._body_timeout, self._run_websocket, self._wires.cancel
+                )
                 protocol: Any = self._http2
                 self.protocol = protocol
                 apps.start_soon(self._carry)

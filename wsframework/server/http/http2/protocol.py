@@ -22,6 +22,7 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.events import Body, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.http_stream import ASGIHTTPState
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
 from priority.priority import DeadlockError, TooManyStreamsError
@@ -32,6 +33,7 @@ from ...head.handshake import Handshake
 from ...head.request import Headers
 from ...scope import Peers
 from ..floods import BodyGauge, FloodGauge
+from .body import RequestBody
 from .carrier import Signal, WebSocketCarrier
 from .connect import read_connect
 from .gate import FrameGate, RefusedFrameError
@@ -52,6 +54,7 @@ class HTTP2Protocol(H2Protocol):
         server: hypercorn's side of the socket.
         tasks: where it starts things.
         peers: who it is.
+        body_timeout: seconds that an application waits for more of a body.
         serve_websocket: serves a WebSocket until its stream is closed.
         on_last: called when the connection was stopped, and has no WebSocket any more.
     """
@@ -61,6 +64,7 @@ class HTTP2Protocol(H2Protocol):
         server: TCPServer,
         tasks: Tasks,
         peers: Peers,
+        body_timeout: float,
         serve_websocket: Callable[[WebSocketStream, Handshake], Awaitable[None]],
         on_last: Callable[[], None],
     ) -> None:
@@ -76,6 +80,7 @@ class HTTP2Protocol(H2Protocol):
             server.protocol_send,
         )
         self._tasks = tasks
+        self._body_timeout = body_timeout
         self._serve_websocket = serve_websocket
         self._on_last = on_last
         self._signal = Signal()
@@ -189,16 +194,37 @@ class HTTP2Protocol(H2Protocol):
             elif self.context.terminated.is_set() and self.keep_alive_requests:
                 self._turn_away(request.stream_id)
             elif pseudo.get(b":method", b"").isascii() and pseudo.get(b":path", b"").isascii():
-                self._tasks.on_taken = partial(self._taken, request.stream_id)
+                number = request.stream_id
+                taken, late = partial(self._taken, number), partial(self._give_up, number)
+                self._tasks.next_body = RequestBody(taken, late, self._body_timeout)
                 await super()._create_stream(request)
             else:
                 raise RequestError(400, "The request cannot be read.")
         except RequestError as error:
-            body = error.detail.encode() + b"\n"
-            headers = [(b"content-length", b"%d" % len(body)), *error.headers]
-            with suppress(h2.exceptions.ProtocolError):
-                self._websockets.send_head(request.stream_id, error.status, headers)
-                self.connection.send_data(request.stream_id, body, end_stream=True)
+            self._refuse(request.stream_id, error)
+
+    def _refuse(self, stream_id: int, error: RequestError) -> None:
+        body = error.detail.encode() + b"\n"
+        headers = [(b"content-length", b"%d" % len(body)), *error.headers]
+        with suppress(h2.exceptions.ProtocolError):
+            self._websockets.send_head(stream_id, error.status, headers)
+            self.connection.send_data(stream_id, body, end_stream=True)
+
+    async def _give_up(self, stream_id: int) -> None:
+        """A body has stopped coming: say so unless an answer has begun, and end the stream, which tells who waits."""
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            return
+        code = h2.errors.ErrorCodes.CANCEL
+        if stream.state is ASGIHTTPState.REQUEST:
+            self._refuse(stream_id, RequestError(408, "The body of the request did not arrive in time."))
+            code = h2.errors.ErrorCodes.NO_ERROR  # what was answered holds (RFC 9113 section 8.1)
+        with suppress(h2.exceptions.ProtocolError):
+            self.connection.reset_stream(stream_id, code)
+        await self._flush()
+        await self._close_stream(stream_id)
+        await self._window_updated(stream_id)  # who sends finds it closed, and forgets it
+        await self.send(Updated(idle=self.idle))
 
     def _turn_away(self, stream_id: int) -> None:
         """Say that a request was not looked at, so that the client may make it elsewhere (RFC 9113 section 8.7).

@@ -20,7 +20,7 @@ class Tasks(TaskGroup):
     def __init__(self, apps: trio.Nursery) -> None:
         super().__init__()
         self._apps = apps
-        self.on_taken: Callable[[int], None] = lambda size: None  # by the application that is started next
+        self.next_body: RequestBody  # of the application that is started next; hypercorn does not pass it on
 
     def carry_in(self, wires: trio.Nursery) -> None:
         self._nursery = wires
@@ -29,7 +29,7 @@ class Tasks(TaskGroup):
         self._apps.start_soon(function, *args)
 
     async def spawn_app(self, app: Any, *args: Any) -> Any:
-        body = RequestBody(self.on_taken)
+        body = self.next_body
 
         async def with_body(scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
             await app(scope, body.receive, send, sync_spawn, call_soon)
