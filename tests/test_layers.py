@@ -1,6 +1,7 @@
 """Imports go downhill: a module of the package knows only what lies on floors below its own."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,8 +35,8 @@ FLOORS: list[set[str]] = [
 SERVER_KNOWS = {"access_log", "health", "transport", "errors", "close", "compression", "headers", "limits"}
 KNOW_SERVER = {"cli", "testing"}
 
-# The doors: they open on everything, and nothing inside goes through them.
-DOORS = {"__init__", "__main__"}
+# The entries: they lead to everything, and nothing inside goes through them.
+ENTRIES = {"__init__", "__main__"}
 
 
 def allowed(name: str) -> set[str] | None:
@@ -72,7 +73,7 @@ def complaints(source: str, module: str, parts: set[str], *, is_package: bool = 
     """What is wrong with the imports of that module, in sentences."""
     package = module if is_package else module.rpartition(".")[0]
     own = module.split(".")[1] if "." in module else "__init__"
-    may_import = parts | DOORS if own in DOORS else allowed(own)
+    may_import = parts | ENTRIES if own in ENTRIES else allowed(own)
     if may_import is None:
         return [f"{own!r} has no floor: say in FLOORS of tests/test_layers.py where it belongs"]
     return [
@@ -87,7 +88,7 @@ MODULES = {
     ".".join(["wsframework", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-PARTS = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in MODULES.values()} - DOORS
+PARTS = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in MODULES.values()} - ENTRIES
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -101,6 +102,19 @@ def test_every_floor_has_somebody_on_it() -> None:
     """A floor that nobody lives on is a line that was forgotten when a module went away."""
     assert set().union(*FLOORS) <= PARTS
     assert SERVER_KNOWS | KNOW_SERVER <= PARTS
+
+
+def plans(page: str) -> Iterator[list[set[str]]]:
+    """The indented plans of a page: the names on each line, up to two spaces or the end."""
+    for plan in re.findall(r"(?:^    .*\n)+", page, re.MULTILINE):
+        yield [set(re.split(r"  +", line.strip())[0].split(", ")) for line in plan.splitlines()]
+
+
+def test_the_page_shows_these_floors() -> None:
+    """The page on how it is built has the same floors, and the same that the server knows, each on its own line."""
+    [floors, server_knows] = plans((Path(__file__).parents[1] / "docs/design/index.md").read_text("utf-8"))
+    assert floors == FLOORS
+    assert server_knows == [floor & SERVER_KNOWS for floor in FLOORS if floor & SERVER_KNOWS]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Limits:
     handshake_timeout: float = 10.0
     """From the first byte of a connection (or of TLS) to the whole request head."""
     body_timeout: float = 60.0
-    """Longest silence of a client in the middle of the body of an HTTP/1.1 request; then it is answered with 408."""
+    """Longest silence of a client in the middle of a body that is being read; then the request is answered with 408."""
 
     message: int = 1 * MIB
     """Largest message a client may send, over all its fragments."""

@@ -327,7 +327,7 @@ def connect_and_reset(attack: Attack) -> None:
 
 @in_rows(CASES, "N21 500 heads that wait", outcomes={"lost": 500})
 def many_heads(attack: Attack) -> None:
-    """A client that is not through the door costs a socket and its few bytes."""
+    """A client whose request head is not whole costs a socket and its few bytes."""
     for _ in range(500):
         attack.connect().send(upgrade()[:-2])
 

@@ -16,8 +16,9 @@ from websockets.streams import StreamReader
 from tests.server.builders import KEY, read_response
 from wsframework import Limits
 from wsframework.errors import RequestError
-from wsframework.server.arrival import Arrival, HeadReader
-from wsframework.server.handshake import Handshake, encode_accept, encode_refusal
+from wsframework.server.head.handshake import Handshake, encode_accept
+from wsframework.server.head.reader import Arrival, HeadReader
+from wsframework.server.head.response import encode_refusal
 
 from .target import Target, cuttings, within_time
 

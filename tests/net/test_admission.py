@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import trio
 
+from tests.net.echo import ECHO
+from tests.net.observing import wait_until
 from tests.net.servers import (
     UPGRADE,
     ServedOverSockets,
@@ -21,20 +23,6 @@ from wsframework import App, Limits, WebSocket, WebSocketEndpoint, WebSocketRout
 from wsframework.server import reactor
 
 pytestmark = pytest.mark.skipif(not reactor.AVAILABLE, reason="where there is no epoll, they are closed unanswered")
-
-
-class Echo(WebSocketEndpoint):
-    async def on_receive(self, websocket: WebSocket, data: str) -> None:
-        await websocket.send_text(data)
-
-
-ECHO = App(routes=[WebSocketRoute("/", Echo)])
-
-
-async def wait_until(condition: Any) -> None:
-    """Wait for something that nobody announces; the test's own deadline bounds it."""
-    while not condition():  # noqa: ASYNC110 - there is no event to wait for
-        await trio.sleep(0.005)
 
 
 @pytest.mark.parametrize("limits", [Limits(connections=2), Limits(connections_per_address=2)], ids=["all", "address"])

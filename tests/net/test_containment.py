@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import trio
 
-import wsframework.server.reactor
+import wsframework.server.reactorpath
+from tests.net.echo import ECHO, Echo
+from tests.net.observing import wait_until
 from tests.net.servers import (
     UPGRADE,
     ServedOverSockets,
@@ -18,24 +20,10 @@ from tests.net.servers import (
     receive_until,
     run_server,
 )
-from wsframework import App, Limits, WebSocket, WebSocketEndpoint, WebSocketRoute, WebSocketStateError
+from wsframework import App, Limits, WebSocket, WebSocketRoute, WebSocketStateError
 from wsframework.server import Server, reactor
 
 pytestmark = pytest.mark.skipif(not reactor.AVAILABLE, reason="there is no epoll on this system")
-
-
-class Echo(WebSocketEndpoint):
-    async def on_receive(self, websocket: WebSocket, data: str) -> None:
-        await websocket.send_text(data)
-
-
-ECHO = App(routes=[WebSocketRoute("/", Echo)])
-
-
-async def wait_until(condition: Any) -> None:
-    """Wait for something that nobody announces; the test's own deadline bounds it."""
-    while not condition():  # noqa: ASYNC110 - there is no event to wait for
-        await trio.sleep(0.005)
 
 
 async def test_a_socket_that_cannot_be_watched(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
@@ -70,7 +58,7 @@ async def test_a_log_handler_that_raises(monkeypatch: pytest.MonkeyPatch) -> Non
             logger.addFilter(unwilling)
         try:
             with monkeypatch.context() as patch:
-                patch.setattr("wsframework.server.arrival.parse_request", lambda *_: 1 / 0)
+                patch.setattr("wsframework.server.head.reader.parse_request", lambda *_: 1 / 0)
                 async with await open_stream(server.url) as stream:
                     await stream.send_all(UPGRADE)
                     assert await receive_all(stream) == b""
@@ -150,6 +138,6 @@ async def test_an_instrument_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> No
             super().__init__()
             made.append(self)
 
-    monkeypatch.setattr(wsframework.server.reception, "Reactor", Noted)
+    monkeypatch.setattr(wsframework.server.reactorpath, "Reactor", Noted)
     async with run_server(ECHO):
         trio.lowlevel.remove_instrument(made[0])

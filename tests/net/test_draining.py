@@ -10,11 +10,10 @@ import trio
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from tests.net.echo import ECHO, Echo, connect
 from tests.net.servers import (
     PATIENCE,
     UPGRADE,
-    RunningServer,
-    ServedOverSockets,
     frame,
     open_stream,
     receive_all,
@@ -22,30 +21,10 @@ from tests.net.servers import (
     run_server,
 )
 from wsframework import App, CloseCode, Limits, WebSocket, WebSocketDisconnect, WebSocketEndpoint, WebSocketRoute
-from wsframework.server import Server, reactor
+from wsframework.server import Server
 from wsframework.testing import Client
 
 QUICK = Limits(drain_timeout=0.2)
-
-
-@pytest.fixture(params=["reactor", "portable"])
-def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "reactor" and not reactor.AVAILABLE:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reactor, "AVAILABLE", request.param == "reactor")
-    return str(request.param)
-
-
-class Echo(WebSocketEndpoint):
-    async def on_receive(self, websocket: WebSocket, data: str) -> None:
-        await websocket.send_text(data)
-
-
-ECHO = App(routes=[WebSocketRoute("/", Echo)])
-
-
-def connect(server: RunningServer) -> Any:
-    return ServedOverSockets(server.url).connect()
 
 
 async def get_code(client: Client) -> int:
@@ -302,9 +281,7 @@ async def test_a_code_that_cannot_be_sent() -> None:
 
 async def test_two_thousand_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every one of them gets a close code, and all sockets are closed in time."""
-    monkeypatch.setattr(
-        "wsframework.server.reception._SPREAD", 0.1
-    )  # not half of the time that a busy machine may need
+    monkeypatch.setattr("wsframework.server.drain._SPREAD", 0.1)  # not half of the time that a busy machine may need
     clients = 2000
     codes: Counter[bytes] = Counter()
     async with run_server(ECHO, Limits(drain_timeout=PATIENCE, handshake_timeout=60)) as server:

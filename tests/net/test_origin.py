@@ -1,7 +1,6 @@
 """The check of Origin and the word of proxies over real sockets, on every server that an application can run on."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,19 +9,12 @@ from starlette.routing import Mount
 from starlette.routing import WebSocketRoute as StarletteRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
 
-from tests.net.servers import KINDS, Kind, Served
+from tests.net.servers import Kind, Served
 from wsframework import App, ForwardedHeaders, WebSocket, WebSocketEndpoint, WebSocketRoute
 from wsframework.testing import HandshakeRefused
 
 EVIL = "https://evil.example"
 PARTNER = "https://partner.example"
-
-
-@pytest.fixture(params=KINDS, ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
 
 
 class Ours(WebSocketEndpoint):

@@ -15,6 +15,8 @@ import trustme
 from starlette.requests import Request
 from websockets.sync.client import connect as websockets_connect
 
+from tests.net.echo import Watched
+from tests.net.observing import wait_until
 from tests.net.servers import (
     PATIENCE,
     UPGRADE,
@@ -29,29 +31,7 @@ from tests.net.servers import (
     upgrade,
     write_certificate,
 )
-from wsframework import App, CloseCode, Limits, WebSocket, WebSocketEndpoint
-from wsframework.server import reactor
-
-
-@pytest.fixture(params=["reactor", "portable"])
-def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """TLS in the reactor, and over trio's streams where there is none."""
-    if request.param == "reactor" and not reactor.AVAILABLE:
-        pytest.skip("there is no epoll on this system")
-    monkeypatch.setattr(reactor, "AVAILABLE", request.param == "reactor")
-    return str(request.param)
-
-
-class Watched(WebSocketEndpoint):
-    """Echoes, and notes how clients went."""
-
-    gone: list[tuple[int, str]]
-
-    async def on_receive(self, websocket: WebSocket, data: str | bytes) -> None:
-        await (websocket.send_text(data) if isinstance(data, str) else websocket.send_bytes(data))
-
-    async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
-        self.gone.append((close_code, websocket.close_reason))
+from wsframework import App, CloseCode, Limits, WebSocket
 
 
 class Site:
@@ -88,12 +68,6 @@ def serve(wire: str, tmp_path: Path) -> Any:
             yield Site(server, authority, gone)
 
     return serve
-
-
-async def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for something that nobody announces; the test's own deadline bounds it."""
-    while not condition():  # noqa: ASYNC110 - there is no event to wait for
-        await trio.sleep(0.005)
 
 
 # Clients

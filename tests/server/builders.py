@@ -17,8 +17,10 @@ from websockets.streams import StreamReader
 from wsframework import Deflate, Limits, WebSocketDisconnect
 from wsframework.server.connection import Connection
 from wsframework.server.frames import Opcode
-from wsframework.server.handshake import Handshake, check_upgrade, parse_request
+from wsframework.server.head.handshake import Handshake, check_upgrade
+from wsframework.server.head.request import parse_request
 from wsframework.server.upkeep import Upkeep
+from wsframework.server.wire import Receiver
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # the proof for that key, as RFC 6455 section 1.3 has it
@@ -147,6 +149,26 @@ class FakeWire:
         sent, self.sent = self.sent, b""
         self.writes.clear()
         return sent
+
+
+class StartableFakeWire(FakeWire):
+    """A wire that can be started, and that may be behind with what it took, as one with TLS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receiver: Receiver | None = None
+        self.behind = False
+
+    def start(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+
+    def gets_room(self, size: int | None = None) -> None:
+        """The other side takes something; whoever asked for that is told."""
+        self.room = size
+        if self.wanted:
+            self.wanted = False
+            assert self.receiver is not None
+            self.receiver.writable()
 
 
 @attrs.define

@@ -1,4 +1,4 @@
-"""The door counts who comes and who goes, and lets in no more than it may."""
+"""Admission counts who comes and who goes, and lets in no more than it may."""
 
 import sys
 

@@ -19,7 +19,7 @@ from tests.server.builders import (
 from wsframework import CloseCode, Limits, WebSocketDisconnect
 from wsframework.errors import RequestError, WebSocketStateError
 from wsframework.server.frames import Opcode
-from wsframework.server.handshake import encode_refusal
+from wsframework.server.head.response import encode_refusal
 from wsframework.server.upkeep import Upkeep
 
 LIMITS = Limits()

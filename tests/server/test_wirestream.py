@@ -6,40 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from tests.server import builders
-from tests.server.builders import cancel_when_blocked, splits
+from tests.server.builders import StartableFakeWire, cancel_when_blocked, splits
 from wsframework.server.streams import DeadlineStream
-from wsframework.server.wire import RECEIVE_SIZE, Receiver
+from wsframework.server.wire import RECEIVE_SIZE
 from wsframework.server.wirestream import WireStream
 
 
-class FakeWire(builders.FakeWire):
-    """A wire that can be started, and that may be behind with what it took, as one with TLS."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.receiver: Receiver | None = None
-        self.behind = False
-
-    def start(self, receiver: Receiver) -> None:
-        self.receiver = receiver
-
-    def gets_room(self, size: int | None = None) -> None:
-        """The other side takes something; whoever asked for that is told."""
-        self.room = size
-        if self.wanted:
-            self.wanted = False
-            assert self.receiver is not None
-            self.receiver.writable()
+@pytest.fixture
+def wire() -> StartableFakeWire:
+    return StartableFakeWire()
 
 
 @pytest.fixture
-def wire() -> FakeWire:
-    return FakeWire()
-
-
-@pytest.fixture
-def stream(wire: FakeWire) -> WireStream:
+def stream(wire: StartableFakeWire) -> WireStream:
     return WireStream(wire)
 
 
@@ -66,7 +45,7 @@ async def test_receiving_waits(stream: WireStream, nursery: trio.Nursery) -> Non
     assert await stream.receive_some() == b"later"
 
 
-async def test_an_end_is_received_for_ever(stream: WireStream, wire: FakeWire) -> None:
+async def test_an_end_is_received_for_ever(stream: WireStream, wire: StartableFakeWire) -> None:
     """What came before it comes first. The wire is held, or it would tell of the end again and again."""
     stream.received(b"last words")
     stream.received(b"")
@@ -87,7 +66,7 @@ async def test_an_end_wakes_who_receives(stream: WireStream, nursery: trio.Nurse
     assert await stream.receive_some() == b""
 
 
-async def test_a_wire_is_held(stream: WireStream, wire: FakeWire) -> None:
+async def test_a_wire_is_held(stream: WireStream, wire: StartableFakeWire) -> None:
     """When as much as one read waits, no more is read until all of it was received."""
     stream.received(b"x" * (RECEIVE_SIZE - 1))
     assert not wire.held
@@ -109,7 +88,7 @@ def test_any_cutting_is_the_same(data: bytes, cuts: set[int], sizes: list[int], 
     """However the bytes come and however they are asked for, they are received once and in order."""
 
     async def receive() -> bytes:
-        stream, received, turn = WireStream(FakeWire()), b"", 0
+        stream, received, turn = WireStream(StartableFakeWire()), b"", 0
         pieces = splits(data, (cut for cut in cuts if cut < len(data)))
         for piece in pieces:
             stream.received(piece)
@@ -130,7 +109,7 @@ def test_any_cutting_is_the_same(data: bytes, cuts: set[int], sizes: list[int], 
 # Sending
 
 
-async def test_what_has_room_is_sent_at_once(stream: WireStream, wire: FakeWire) -> None:
+async def test_what_has_room_is_sent_at_once(stream: WireStream, wire: StartableFakeWire) -> None:
     """Nothing waits when the wire takes all."""
     with assert_checkpoints():
         await stream.send_all(b"hello")
@@ -138,7 +117,7 @@ async def test_what_has_room_is_sent_at_once(stream: WireStream, wire: FakeWire)
     assert not wire.wanted
 
 
-async def test_sending_waits_for_room(stream: WireStream, wire: FakeWire, nursery: trio.Nursery) -> None:
+async def test_sending_waits_for_room(stream: WireStream, wire: StartableFakeWire, nursery: trio.Nursery) -> None:
     """Every byte leaves once and in order, as the other side takes them."""
     wire.room = 2
     done = trio.Event()
@@ -158,7 +137,9 @@ async def test_sending_waits_for_room(stream: WireStream, wire: FakeWire, nurser
     assert wire.sent == b"abcdefg"
 
 
-async def test_sending_waits_until_it_has_left(stream: WireStream, wire: FakeWire, nursery: trio.Nursery) -> None:
+async def test_sending_waits_until_it_has_left(
+    stream: WireStream, wire: StartableFakeWire, nursery: trio.Nursery
+) -> None:
     """A wire that has taken all may still have some of it, as records of TLS; these leave first."""
     wire.behind = True
     done = trio.Event()
@@ -178,7 +159,9 @@ async def test_sending_waits_until_it_has_left(stream: WireStream, wire: FakeWir
 
 
 @pytest.mark.parametrize("room", [None, 0])
-async def test_sending_to_nobody(stream: WireStream, wire: FakeWire, room: int | None, nursery: trio.Nursery) -> None:
+async def test_sending_to_nobody(
+    stream: WireStream, wire: StartableFakeWire, room: int | None, nursery: trio.Nursery
+) -> None:
     """A wire that breaks, before or while one sends, is a broken stream."""
     wire.room, wire.broken = room, room is None
 
@@ -192,7 +175,7 @@ async def test_sending_to_nobody(stream: WireStream, wire: FakeWire, room: int |
         await stream.send_all(b"hello")
 
 
-async def test_the_write_deadline(wire: FakeWire, autojump_clock: MockClock) -> None:
+async def test_the_write_deadline(wire: StartableFakeWire, autojump_clock: MockClock) -> None:
     """A wire that takes nothing is closed when the time is over, and then says so to who receives."""
     stream = WireStream(wire)
     bounded = DeadlineStream(stream, 7)
@@ -206,7 +189,7 @@ async def test_the_write_deadline(wire: FakeWire, autojump_clock: MockClock) -> 
         await bounded.receive_some()
 
 
-async def test_progress_moves_the_write_deadline(wire: FakeWire, autojump_clock: MockClock) -> None:
+async def test_progress_moves_the_write_deadline(wire: StartableFakeWire, autojump_clock: MockClock) -> None:
     """A large answer may take longer than the deadline, if each of its pieces leaves in time."""
     stream = DeadlineStream(WireStream(wire), 7)
     pieces = 5
@@ -223,7 +206,7 @@ async def test_progress_moves_the_write_deadline(wire: FakeWire, autojump_clock:
     assert len(wire.sent) == pieces * 64 * 1024
 
 
-async def test_end_of_sending(stream: WireStream, wire: FakeWire) -> None:
+async def test_end_of_sending(stream: WireStream, wire: StartableFakeWire) -> None:
     """Our direction ends, theirs goes on."""
     with assert_checkpoints():
         await stream.send_eof()
@@ -233,7 +216,7 @@ async def test_end_of_sending(stream: WireStream, wire: FakeWire) -> None:
 
 
 async def test_the_other_side_goes_while_the_last_of_it_leaves(
-    stream: WireStream, wire: FakeWire, nursery: trio.Nursery
+    stream: WireStream, wire: StartableFakeWire, nursery: trio.Nursery
 ) -> None:
     """A wire that has taken all, but is behind, is asked whether that can still leave."""
     wire.behind = True
@@ -253,7 +236,7 @@ async def test_the_other_side_goes_while_the_last_of_it_leaves(
 
 
 @pytest.mark.parametrize("size", [0, 5, RECEIVE_SIZE])
-async def test_release(stream: WireStream, wire: FakeWire, size: int) -> None:
+async def test_release(stream: WireStream, wire: StartableFakeWire, size: int) -> None:
     """Who gets the wire gets what was not received, and a wire that is read again."""
     stream.received(b"x" * (size + 3))
     assert await stream.receive_some(3) == b"xxx"
@@ -262,7 +245,7 @@ async def test_release(stream: WireStream, wire: FakeWire, size: int) -> None:
     assert not wire.closed
 
 
-async def test_release_after_the_end(stream: WireStream, wire: FakeWire) -> None:
+async def test_release_after_the_end(stream: WireStream, wire: StartableFakeWire) -> None:
     """The wire is not held any more, so whoever has it next is told of the end by itself."""
     stream.received(b"left")
     stream.received(b"")
@@ -270,7 +253,7 @@ async def test_release_after_the_end(stream: WireStream, wire: FakeWire) -> None
     assert not wire.held
 
 
-async def test_what_was_released_is_somebody_elses(stream: WireStream, wire: FakeWire) -> None:
+async def test_what_was_released_is_somebody_elses(stream: WireStream, wire: StartableFakeWire) -> None:
     """The stream is closed, and closing it once more does nothing to the wire."""
     stream.release()
     with pytest.raises(trio.ClosedResourceError):
@@ -287,26 +270,26 @@ async def test_what_was_released_is_somebody_elses(stream: WireStream, wire: Fak
 # Closing
 
 
-def idle(stream: WireStream, wire: FakeWire) -> None:
+def idle(stream: WireStream, wire: StartableFakeWire) -> None:
     """Nothing has come."""
 
 
-def full(stream: WireStream, wire: FakeWire) -> None:
+def full(stream: WireStream, wire: StartableFakeWire) -> None:
     stream.received(b"x" * RECEIVE_SIZE)
 
 
-def ended(stream: WireStream, wire: FakeWire) -> None:
+def ended(stream: WireStream, wire: StartableFakeWire) -> None:
     stream.received(b"x")
     stream.received(b"")
 
 
-def broken(stream: WireStream, wire: FakeWire) -> None:
+def broken(stream: WireStream, wire: StartableFakeWire) -> None:
     wire.broken = True
 
 
 @pytest.mark.parametrize("state", [idle, full, ended, broken], ids=lambda state: str(state.__name__))
 @pytest.mark.parametrize("how", ["aclose", "abandon"])
-async def test_close(state: object, how: str, stream: WireStream, wire: FakeWire) -> None:
+async def test_close(state: object, how: str, stream: WireStream, wire: StartableFakeWire) -> None:
     """In any state it lets go of the wire once, and everything else says that it is closed."""
     assert callable(state)
     state(stream, wire)
@@ -327,7 +310,9 @@ async def test_close(state: object, how: str, stream: WireStream, wire: FakeWire
 
 
 @pytest.mark.parametrize("busy", ["receiving", "sending"])
-async def test_close_tells_who_waits(busy: str, stream: WireStream, wire: FakeWire, nursery: trio.Nursery) -> None:
+async def test_close_tells_who_waits(
+    busy: str, stream: WireStream, wire: StartableFakeWire, nursery: trio.Nursery
+) -> None:
     """A task that receives or sends is told at once."""
     told = trio.Event()
     wire.room = 1
@@ -344,7 +329,7 @@ async def test_close_tells_who_waits(busy: str, stream: WireStream, wire: FakeWi
     assert told.is_set()
 
 
-async def test_a_hang_up_comes_behind_the_rest(stream: WireStream, wire: FakeWire) -> None:
+async def test_a_hang_up_comes_behind_the_rest(stream: WireStream, wire: StartableFakeWire) -> None:
     """That the other side is gone ends nothing before what it has sent is received."""
     stream.received(b"x" * RECEIVE_SIZE)
     stream.hung_up()

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from ..access_log import AccessRecord, log_access, logger
 from ..errors import RequestError
 from .connection import Connection
-from .handshake import Handshake
+from .head.handshake import Handshake
 from .scope import Address
 
 ASGIEvent = MutableMapping[str, Any]

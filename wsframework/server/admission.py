@@ -1,4 +1,4 @@
-"""Who may come in: connections are counted at the door, in all and by address, and once more when they go."""
+"""Admission control: connections are counted when they come, in all and by address, and once more when they go."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from math import inf
 
+from ..errors import RequestError
 from ..limits import Limits
 from .scope import Peers
 
@@ -17,8 +18,13 @@ _RESERVE = 64  # descriptors left to the application and to us, at least
 _RESERVED_PART = 16  # and at least this part of all of them
 
 
+def full() -> RequestError:
+    """Say that there is no room; a new one each time, since an error that is raised collects where it was."""
+    return RequestError(503, "The server has no room for more connections.", ((b"Retry-After", b"5"),))
+
+
 class Admission:
-    """The door of one server, and what it has counted.
+    """Decides for one server whether there is room for a connection, and has the numbers of all of them.
 
     Attributes:
         open: visits that have not ended.
@@ -64,7 +70,7 @@ class Admission:
 
 
 class Visit:
-    """One connection from the door to its end. It has one outcome, and leaves once; the first word counts.
+    """One connection from being accepted to its end. It has one outcome, and leaves once; the first word counts.
 
     Attributes:
         peers: who talks to whom.

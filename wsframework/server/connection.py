@@ -41,7 +41,8 @@ from ..limits import Limits
 from ..transport import BURST, Message, RawHeaders, WireFormat
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
 from .frames import PLAIN_FRAMES, Close, FrameReader, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
-from .handshake import Handshake, encode_accept, encode_head, encode_refusal
+from .head.handshake import Handshake, encode_accept
+from .head.response import encode_head, encode_refusal
 from .keepalive import Silence
 from .pings import Pings
 from .sender import Sender

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from ..compression import COMPRESSION
-from .handshake import Handshake
+from .head.handshake import Handshake
 
 Address = tuple[str, int]
 AF_UNIX: int | None = getattr(socket, "AF_UNIX", None)  # Windows may have none

@@ -18,8 +18,9 @@ from ..compression import Compression, choose
 from ..errors import WebSocketStateError
 from ..health import Health
 from ..limits import Limits
+from .acceptor import Acceptor
 from .lifespan import run_lifespan
-from .listeners import Listener, accept_for_ever, open_listeners
+from .listeners import Listener, open_listeners
 from .reception import Reception
 from .statistics import ServerStatistics
 from .tls import make_context
@@ -127,7 +128,7 @@ class Server:
             if self._watchdog is not None:
                 await nursery.start(self._watchdog.run)
             for listener in listeners:
-                nursery.start_soon(accept_for_ever, listener, reception.take_in)
+                nursery.start_soon(Acceptor(listener, reception.take_in).run)
             self._accepting = True
             task_status.started([listener.url for listener in listeners])
             await self._wish.wait()

@@ -1,0 +1,32 @@
+"""The heads of answers, and the whole answer to a request that is not served, as bytes of HTTP/1.1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+
+from ...errors import RequestError
+from .request import END_OF_HEAD
+
+
+def encode_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Build a response head out of header fields that were checked before."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [b"HTTP/1.1 %d %s" % (status, phrase.encode("ascii"))]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join(lines) + END_OF_HEAD
+
+
+def encode_refusal(error: RequestError) -> bytes:
+    """Build the whole response to a request that is not served; the connection ends after it."""
+    body = error.detail.encode() + b"\n"
+    fields: Sequence[tuple[bytes, bytes]] = (
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Content-Length", b"%d" % len(body)),
+        *error.headers,
+        (b"Connection", b"close"),
+    )
+    return encode_head(error.status, fields) + body

@@ -1,0 +1,93 @@
+"""A connection that speaks HTTP/1.1: hypercorn's, which gets one request at a time.
+
+This module knows hypercorn's inner classes: `TCPServer`, `H11Protocol` and `TaskGroup`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Event, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+
+from ..scope import Peers
+from .connection import HTTPConnection
+from .requests import RequestStream
+
+# Seconds to close a connection in style; only where there is no epoll does that wait for anything.
+_CLOSING = 1.0
+
+
+class HTTP1Connection(HTTPConnection):
+    """hypercorn's connection, for HTTP/1.1 alone.
+
+    Args:
+        app: the application, wrapped for hypercorn.
+        config: the configuration.
+        context: says when the server stops.
+        state: the lifespan's.
+        requests: the client, one request at a time.
+        peers: who it is.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        config: Config,
+        context: WorkerContext,
+        state: ConnectionState,
+        requests: RequestStream,
+        peers: Peers,
+    ) -> None:
+        super().__init__(app, config, context, state, requests, peers)
+        self._requests = requests
+
+    async def run(self) -> None:
+        try:
+            async with TaskGroup() as tasks:
+                self._task_group = tasks
+                protocol: Any = HTTP1Protocol(
+                    self.app,
+                    self.config,
+                    self.context,
+                    tasks,
+                    ConnectionState(dict(self.state)),
+                    self._peers.secure,
+                    self._peers.client,
+                    self._peers.server,
+                    self.protocol_send,
+                )
+                self.protocol = protocol
+                # It is not idle: a request is here. hypercorn would close it at once while the server drains, and
+                # whoever asks then whether it is ready is to be told that it is not.
+                await self._read_data()
+                await self.idle_task.stop()  # or the socket would stay open for as long as an idle one
+        except OSError:
+            pass
+        await self._close()
+
+    async def _close(self) -> None:
+        # Shielded, and bounded: the task that comes here may be the application's, whose response Starlette cancels as
+        # soon as it hears that the stream is closed. Half closed, the connection would stay as it is.
+        with trio.move_on_after(_CLOSING, shield=True):
+            await super()._close()
+
+    async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated) and event.idle:
+            self._requests.answered()
+        await super().protocol_send(event)
+
+
+class HTTP1Protocol(H11Protocol):
+    """hypercorn's HTTP/1.1, which never turns into something else."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        # hypercorn answers "Upgrade: h2c" with 101. A proxy that does not know the word passes it on, and what is
+        # then said behind its back is how it is tricked; RFC 9113 has dropped this upgrade.
+        return

@@ -1,0 +1,131 @@
+"""The portable path: from a Trio stream to the application, for the streams of tests and for systems without epoll."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from functools import partial
+from typing import Any
+
+import trio
+
+from ..errors import ReportError, RequestError
+from ..limits import Limits
+from .access import log_refusal
+from .admission import Visit
+from .apprunner import GOODBYE, AppRunner
+from .containment import log_failure
+from .drain import stopping
+from .head.reader import read_arrival
+from .lingering import close_lingering
+from .streams import StreamWire
+from .wire import RECEIVE_SIZE, SEND_SIZE
+
+
+class PortablePath:
+    """Serves each connection in a task of its own, over any Trio stream.
+
+    Args:
+        runner: runs the application.
+        limits: the bounds of a connection.
+        tls: the certificate for secure connections, if there are any.
+        tls_timeout: seconds for the handshake of TLS; those for a request head hold, too.
+    """
+
+    def __init__(self, runner: AppRunner, limits: Limits, tls: ssl.SSLContext | None, tls_timeout: float) -> None:
+        self._runner = runner
+        self._limits = limits
+        self._tls = tls
+        self._tls_timeout = min(limits.handshake_timeout, tls_timeout)
+
+    def take_in(self, sock: socket.socket, visit: Visit) -> None:
+        """Serve a socket. Owns it from here on, unless this raises."""
+        self._runner.start(self._serve_socket, sock, visit)
+
+    async def _serve_socket(self, sock: socket.socket, visit: Visit) -> None:
+        try:
+            stream = _as_stream(sock)
+            if visit.peers.secure:
+                await self._serve_secure(stream, visit)
+            else:
+                await self.serve(stream, visit)
+        except Exception:
+            sock.close()
+            log_failure()
+        finally:
+            visit.lost()  # unless it has had another outcome
+            visit.leave()
+
+    async def _serve_secure(self, stream: trio.SocketStream, visit: Visit) -> None:
+        assert self._tls is not None
+        secure = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        try:
+            with trio.fail_after(self._tls_timeout):
+                await secure.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            await trio.aclose_forcefully(stream)
+            return
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        if secure.selected_alpn_protocol() == "h2":
+            go_on = partial(self.serve, secure, visit, None, SEND_SIZE)
+            await self._runner.serve_http(secure, b"", visit, go_on)
+        else:
+            await self.serve(secure, visit)
+
+    async def serve(
+        self, stream: Any, visit: Visit, report: ReportError | None = None, buffer: int = SEND_SIZE, data: bytes = b""
+    ) -> None:
+        """Serve a stream from its request head on, of which ``data`` has come already. Owns the stream.
+
+        ``report``, if given, is told of errors of the application besides the log. ``buffer`` is that of `StreamWire`.
+        """
+
+        async def receive_some() -> bytes:
+            nonlocal data
+            if data:
+                await trio.lowlevel.checkpoint()
+                returned, data = data, b""
+                return returned
+            try:
+                return bytes(await stream.receive_some(RECEIVE_SIZE))
+            except trio.BrokenResourceError:
+                return b""
+
+        try:
+            arrival = await read_arrival(receive_some, self._limits, first=not data)
+            if arrival is not None and arrival.handshake is not None and self._runner.draining:
+                raise stopping()
+        except RequestError as error:
+            visit.refused(error.status)
+            log_refusal(visit.peers.client, error)
+            await self.refuse(stream, error)
+            return
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        if arrival is None:
+            await trio.aclose_forcefully(stream)
+        elif arrival.handshake is None:
+            go_on = partial(self.serve, stream, visit, report, buffer)
+            await self._runner.serve_http(stream, arrival.data, visit, go_on)
+        else:
+            wire = StreamWire(stream, buffer)
+            scope = self._runner.make_scope(arrival.handshake, visit.peers, report)
+            connection = self._runner.connect(wire, arrival.handshake, scope, arrival.data, visit)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wire.run, connection)
+                try:
+                    await self._runner.run(connection, scope)
+                except BaseException:  # a cancellation, which trio may have put into a group
+                    wire.close_after(GOODBYE)
+                    raise
+
+    async def refuse(self, stream: Any, error: RequestError) -> None:
+        """Answer with an error, and close the stream when the client has gone, or had its time to read that."""
+        await close_lingering(stream, error, self._limits.close_timeout)
+
+
+def _as_stream(sock: socket.socket) -> trio.SocketStream:
+    return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
