@@ -28,11 +28,12 @@ from ..compression import Deflate
 from ..errors import REPORT_ERRORS_TO, ClientGone, ReportError, RequestError
 from ..limits import Limits
 from . import reactor
-from .access import log_refusal, log_websocket
+from .access import log_refusal
 from .admission import Admission, Visit
 from .arrival import Arrival, read_arrival
 from .connection import Connection
 from .containment import log_failure
+from .departure import Departure
 from .door import Arriving, Refusal
 from .handshake import Handshake, Headers, encode_refusal
 from .http import GoOn, HTTPSide
@@ -92,6 +93,10 @@ class Reception:
         self._upkeep = Upkeep()
         self._reactor = Reactor() if reactor.AVAILABLE else None
         self._admission = Admission(limits)
+        # Bound once, because every connection keeps some.
+        self._on_gone = self._forget
+        self._on_arrival = self._arrived
+        self._on_refusal = self._refused
         self._nursery: trio.Nursery | None = None  # for connections, while there may be new ones
         self._context = copy_context()
         self._draining = False
@@ -190,7 +195,7 @@ class Reception:
 
     def _receive_head(self, wire: StartableWire, visit: Visit, data: bytes = b"") -> None:
         """Wait for a request head. If the connection was handed back, ``data`` of it has come already."""
-        arriving = Arriving(wire, visit, self._limits, self._arrived, self._refused, first=not data)
+        arriving = Arriving(wire, visit, self._limits, self._on_arrival, self._on_refusal, first=not data)
         wire.start(arriving)
         self._upkeep.watch(arriving, trio.current_time() + self._limits.handshake_timeout)
         if data:
@@ -198,7 +203,7 @@ class Reception:
 
     def _start(self, nursery: trio.Nursery, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a connection's task. The reactor is in no task, so this gives it the context of the server's."""
-        self._context.run(nursery.start_soon, function, *args)
+        self._context.run(partial(nursery.start_soon, function, *args, name=function.__qualname__))
 
     def _turn_away(self, sock: socket.socket, secure: bool) -> None:
         """Say that there is no room, without a look at what the client wants."""
@@ -387,30 +392,14 @@ class Reception:
         self, wire: Wire, handshake: Handshake, scope: dict[str, Any], early: bytes, visit: Visit | None
     ) -> Connection:
         """Begin a connection. Without a visit it is one of several on a socket, which counts as the HTTP side's."""
-        began = trio.current_time()
-
-        def gone(connection: Connection) -> None:
-            self._connections.discard(connection)
-            if visit is not None:
-                settle(connection, visit)
-            self._news.set()
-            try:
-                log_websocket(scope, connection, began)
-            except Exception:  # the application may have put anything into its scope
-                log_failure()
-
-        def settle(connection: Connection, visit: Visit) -> None:
-            if connection.accepted:
-                visit.closed(connection.close_code or CloseCode.ABNORMAL_CLOSURE)
-            elif connection.status:
-                visit.refused(connection.status)
-            else:
-                visit.lost()
-            visit.leave()
-
-        connection = Connection(wire, handshake, self._limits, self._upkeep, early, gone, self._compression)
+        on_gone = Departure(scope, visit, self._on_gone)
+        connection = Connection(wire, handshake, self._limits, self._upkeep, early, on_gone, self._compression)
         self._connections.add(connection)
         return connection
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._news.set()
 
     async def _run(self, connection: Connection, scope: dict[str, Any]) -> None:
         """Run the application for a connection."""
