@@ -167,7 +167,9 @@ class ASGITransport(Transport):
             raise WebSocketStateError("send before accept: call `await websocket.accept()` first")
         events = ASGI_EVENTS.encode(message)
         caught_up = self.mailbox is None or self.mailbox.catch_up()
-        if (not caught_up or self._mute or self._outbox) and await self._wait_for_turn(message):
+        if (not caught_up or self._mute or self._outbox or self._line is not None) and await self._wait_for_turn(
+            message
+        ):
             return
         if self._writing:
             self.offer(events)

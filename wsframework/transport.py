@@ -96,6 +96,7 @@ class Transport(ABC):
         "_connect_told",
         "_held",
         "_inbox",
+        "_line",
         "_mute",
         "_receiver",
         "_senders",
@@ -128,6 +129,7 @@ class Transport(ABC):
         self._mute = False  # nothing can be sent any more
         self._receiver: Task | None = None
         self._senders: ParkingLot | None = None  # tasks whose messages wait for the client to take bytes
+        self._line: ParkingLot | None = None  # behind the one whose turn it is to wait for room; None: it is nobody's
         self._burst = BURST
         self._connect_told = False
 
@@ -320,7 +322,9 @@ class Transport(ABC):
     async def _wait_for_turn(self, message: Message) -> bool:
         """Wait until a direct message may be queued: behind what was published before it, and while few are waiting.
 
-        Without this bound, sends that are cancelled one after the other would pile up what they leave behind.
+        Without this bound, sends that are cancelled one after the other would pile up what they leave behind. First
+        come, first served: one task at a time waits for room, and the others wait for that one, since Trio runs tasks
+        that are woken together in any order.
 
         Returns:
             True when the message has gone by now, in line behind publications.
@@ -328,6 +332,26 @@ class Transport(ABC):
         Raises:
             WebSocketDisconnect: nothing can be sent any more.
         """
+        if self._line is None:
+            self._line = ParkingLot()
+        else:
+            await self._line.park()
+        try:
+            ticket = await self._wait_for_room(message)
+        finally:
+            if not self._line:
+                self._line = None
+            elif self._mute:
+                self._line.unpark_all()
+            else:
+                self._line.unpark()
+        if ticket is None:
+            return False
+        await self._wait_until_taken(ticket)
+        return True
+
+    async def _wait_for_room(self, message: Message) -> Ticket | None:
+        """Wait until a message may be queued now, or behind publications, which gives a ticket."""
         if self._senders is None:
             self._senders = ParkingLot()
         encoded: Any = None
@@ -337,14 +361,13 @@ class Transport(ABC):
                 await checkpoint()
                 raise self.disconnect()
             if caught_up and not self.crowded:
-                return False
+                return None
             if self.mailbox is not None and not caught_up:
                 if encoded is None:
                     encoded = self.wire_format.encode(message)
                 ticket = self.mailbox.line_up(encoded)
                 if ticket is not None:
-                    await self._wait_until_taken(ticket)
-                    return True
+                    return ticket
             await self._senders.park()
 
     async def _wait_until_taken(self, ticket: Ticket | None = None) -> None:

@@ -372,8 +372,8 @@ class Connection(Sender):
             raise WebSocketStateError("send before accept: call `await websocket.accept()` first")
         mailbox = self.mailbox
         # Muted: catching up was what made the client too slow, or showed that it is gone.
-        must_wait = (mailbox is not None and not mailbox.catch_up()) or self._mute or self._outbox is not None
-        if must_wait and await self._wait_for_turn(message):
+        behind = (mailbox is not None and not mailbox.catch_up()) or self._mute or self._outbox is not None
+        if (behind or self._line is not None) and await self._wait_for_turn(message):
             return
         frame = self._encode(message)  # not before: what is encoded here must be next on the wire, see deflate.py
         self.messages_out += 1
