@@ -321,7 +321,7 @@ class App(Application):
             scope[HOOKS] = (*scope.get(HOOKS, ()), *self._hooks)
         if self._handles_websockets:
             scope[HANDLERS] = (self._handlers, *scope.get(HANDLERS, ()))
-        return self._websocket_router(scope, receive, send)
+        return self._websocket_router.app(scope, receive, send)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         for hook in self._http_hooks:

@@ -116,7 +116,7 @@ class ASGITransport(Transport):
                 self._lose(CloseCode.ABNORMAL_CLOSURE, "the server failed")
                 raise
             self._take(event)
-            if self._inbox is not None and len(self._inbox) >= _INBOX_MESSAGES:
+            if len(self._inbox) >= _INBOX_MESSAGES:
                 self._held = True
                 await self._room.park()
 
@@ -125,15 +125,13 @@ class ASGITransport(Transport):
         match event["type"]:
             case "websocket.receive":
                 text = event.get("text")
-                if self._inbox is None:
-                    self._inbox = deque()
                 self._inbox.append(event["bytes"] if text is None else text)
                 self._wake_receiver()
             case "websocket.disconnect":
                 self._lose(event.get("code") or CloseCode.NO_STATUS_RECEIVED, event.get("reason") or "")
 
     def _make_room(self) -> None:
-        if not self._inbox or len(self._inbox) <= _INBOX_MESSAGES // 2:
+        if len(self._inbox) <= _INBOX_MESSAGES // 2:
             self._held = False
             self._room.unpark()
 
@@ -169,7 +167,9 @@ class ASGITransport(Transport):
             raise WebSocketStateError("send before accept: call `await websocket.accept()` first")
         events = ASGI_EVENTS.encode(message)
         caught_up = self.mailbox is None or self.mailbox.catch_up()
-        if (not caught_up or self._mute or self._outbox) and await self._wait_for_turn(message):
+        if (not caught_up or self._mute or self._outbox or self._line is not None) and await self._wait_for_turn(
+            message
+        ):
             return
         if self._writing:
             self.offer(events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -73,13 +73,13 @@ class WebSocketEndpoint:
     def __await__(self) -> Generator[Any, None, None]:
         return self.dispatch().__await__()
 
-    async def dispatch(self) -> None:
+    # Not async: a coroutine of its own would be one more that is passed for each message.
+    def dispatch(self) -> Coroutine[Any, Any, None]:
         """Run the connection from its handshake to its end."""
         hooks = take_hooks(self.scope)
         if self._plans or hooks:
-            await self._session.run(partial(self._serve_with_dependencies, hooks), _no_farewell)
-        else:
-            await self._session.run(self._serve, self._say_goodbye)
+            return self._session.run(partial(self._serve_with_dependencies, hooks), _no_farewell)
+        return self._session.run(self._serve, self._say_goodbye)
 
     @property
     def hub(self) -> Hub:
@@ -124,19 +124,16 @@ class WebSocketEndpoint:
             await self._session.run_within(partial(self._serve, arguments, hook), self._say_goodbye)
 
     async def _serve(self, arguments: Mapping[str, Any] = _NONE, hook: MessageHook | None = None) -> None:
-        await self.on_connect(self.websocket, **arguments)
-        if not self.websocket.transport.accepted:
+        websocket, transport = self.websocket, self.websocket.transport
+        await self.on_connect(websocket, **arguments)
+        if not transport.accepted:
             return
         on_receive = self.on_receive if hook is None else hook
-        if self.concurrency == 1:
-            await self._receive_in_order(on_receive)
-        else:
+        if self.concurrency > 1:
             await self._receive_at_once(on_receive)
-
-    async def _receive_in_order(self, on_receive: MessageHook) -> None:
-        websocket, transport = self.websocket, self.websocket.transport
+            return
         decode = self._decode
-        while True:
+        while True:  # here, since a coroutine of its own would be one more that is passed for each message
             data = decode(await transport.receive())
             try:
                 await on_receive(websocket, data)
@@ -144,6 +141,7 @@ class WebSocketEndpoint:
                 # The hook could not answer any more. What else the client had sent is still for the hook to see.
                 if transport.close_code is None:
                     raise
+            del data  # a large one is not kept until the next comes
 
     async def _receive_at_once(self, on_receive: MessageHook) -> None:
         async with trio.open_nursery() as nursery:

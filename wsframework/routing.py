@@ -88,14 +88,15 @@ class FunctionEndpoint:
         self._name = getattr(function, "__name__", repr(function))
         self._given, self._plan = plan_function_endpoint(function, self._name)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not async, like `WebSocketRoute.handle`.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         websocket = WebSocket(scope, receive, send)
         session = Session(websocket, self._name)
         hooks = take_hooks(scope)
         main: Callable[..., Awaitable[None]] = partial(self._function, *[websocket][: self._given])
         if self._plan is not None or hooks:
             main = partial(self._serve_with_dependencies, session, main, hooks)
-        await session.run(main, _no_farewell)
+        return session.run(main, _no_farewell)
 
     async def _serve_with_dependencies(
         self, session: Session, main: Callable[..., Awaitable[None]], hooks: Sequence[Hook]

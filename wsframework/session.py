@@ -80,7 +80,7 @@ class Session:
         self._nursery: trio.Nursery | None = None
         self._task: trio.lowlevel.Task | None = None
         self._ended = False
-        self._failures: list[Exception] = []
+        self._failures: list[Exception] | None = None
         self._handled: list[Exception] | None = None  # by a handler of the application's
 
     async def run(self, main: Callable[[], Awaitable[None]], farewell: Callable[[int], Awaitable[None]]) -> None:
@@ -97,7 +97,7 @@ class Session:
                 self._transport.on_end = self._end
                 if self._transport.close_code is not None:
                     self._end(False)
-                await self.contain(self._run_main, main)
+                await self.contain(main, is_main=True)
                 self._check_answered()
                 self._close(CloseCode.NORMAL_CLOSURE)
                 nursery.cancel_scope.cancel()
@@ -121,7 +121,7 @@ class Session:
         try:
             async with trio.open_nursery() as self._nursery:  # children start in this one from now on
                 try:
-                    try:  # not _run_main: every coroutine here is one more to pass for each message
+                    try:  # not in `contain`: every coroutine here is one more to pass for each message
                         await main()
                     except* WebSocketDisconnect:
                         self._check_own_end()
@@ -174,14 +174,15 @@ class Session:
             if self._children is not None:
                 self._children.discard(scope)
 
-    async def contain(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+    async def contain(self, function: Callable[..., Awaitable[Any]], *args: Any, is_main: bool = False) -> None:
         """Run something of the endpoint's. What it raises ends this connection and nothing else."""
         # except*, because a nursery in a hook wraps even the most ordinary disconnect into a group, and because
         # what fails while it is being cancelled comes in one group with the Cancelled, which must go on.
         try:
             await function(*args)
         except* WebSocketDisconnect:
-            pass
+            if is_main:
+                self._check_own_end()
         except* (ClientError, WebSocketException, HTTPException) as group:
             await self._settle(first(group))
         except* Exception as group:
@@ -198,7 +199,7 @@ class Session:
             return
         self._handled = [*(self._handled or ()), error]
         if handler.unexpected:
-            self._failures.append(error)
+            self._failures = [*(self._failures or ()), error]
         try:
             # Cancelled or not, it gets to run, but not to hang.
             with trio.move_on_after(self._farewell_timeout, shield=True) as scope:
@@ -250,12 +251,6 @@ class Session:
             self._transport.cut_off(CloseCode.INTERNAL_ERROR, told[:MAX_REASON_BYTES].decode(errors="ignore"))
         else:
             await self._refuse(PlainTextResponse("".join(traceback.format_exception(error)), 500))
-
-    async def _run_main(self, main: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await main()
-        except* WebSocketDisconnect:
-            self._check_own_end()
 
     def _check_own_end(self) -> None:
         if self._transport.close_code is None:
@@ -309,9 +304,9 @@ class Session:
                 "This runs on Trio, and asyncio does not work here: use trio.sleep for asyncio.sleep, and "
                 "websocket.start_soon for asyncio.create_task"
             )
-        if any(error is known for known in self._failures):
+        if any(error is known for known in self._failures or ()):
             return  # it has passed here before, on its way out of the dependencies
-        self._failures.append(error)
+        self._failures = [*(self._failures or ()), error]
         self._give_up()
 
     def _give_up(self) -> None:
@@ -373,7 +368,7 @@ class Session:
             )
 
     def _report(self) -> None:
-        for error in self._failures:
+        for error in self._failures or ():
             logger.error("%s failed; %s", self._where(), self._how_it_ended(), exc_info=error)
             report = self.websocket.scope.get(REPORT_ERRORS_TO)
             if report is not None:

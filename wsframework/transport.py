@@ -12,7 +12,6 @@ every ``receive`` raises `WebSocketDisconnect`, and so does every ``send`` that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
@@ -97,6 +96,7 @@ class Transport(ABC):
         "_connect_told",
         "_held",
         "_inbox",
+        "_line",
         "_mute",
         "_receiver",
         "_senders",
@@ -123,11 +123,13 @@ class Transport(ABC):
         self.on_end: Callable[[bool], None] | None = None
         self.on_late_message: Callable[[], None] | None = None
         self.mailbox: Mailbox | None = None
-        self._inbox: deque[Message] | None = None  # made for the first message: many clients only listen
+        # A list, though its first leaves first: it holds a few messages, and an empty deque takes 0.7 KB.
+        self._inbox: list[Message] = []
         self._held = False  # the inbox is full, and nothing more is read from the client
         self._mute = False  # nothing can be sent any more
         self._receiver: Task | None = None
         self._senders: ParkingLot | None = None  # tasks whose messages wait for the client to take bytes
+        self._line: ParkingLot | None = None  # behind the one whose turn it is to wait for room; None: it is nobody's
         self._burst = BURST
         self._connect_told = False
 
@@ -158,7 +160,7 @@ class Transport(ABC):
             if not self.accepted:
                 raise WebSocketStateError("receive before accept: call `await websocket.accept()` first")
             await self._wait_for_news()
-        message = self._inbox.popleft()
+        message = self._inbox.pop(0)
         if self._held:
             self._make_room()
         if self.on_late_message is not None:
@@ -277,7 +279,7 @@ class Transport(ABC):
             return
         self.close_code, self.close_reason = int(code), reason
         if by_us:
-            self._inbox = None
+            self._inbox.clear()
         self._tell_session(by_us)
         self._wake_receiver()
         self._wake_senders()
@@ -320,7 +322,9 @@ class Transport(ABC):
     async def _wait_for_turn(self, message: Message) -> bool:
         """Wait until a direct message may be queued: behind what was published before it, and while few are waiting.
 
-        Without this bound, sends that are cancelled one after the other would pile up what they leave behind.
+        Without this bound, sends that are cancelled one after the other would pile up what they leave behind. First
+        come, first served: one task at a time waits for room, and the others wait for that one, since Trio runs tasks
+        that are woken together in any order.
 
         Returns:
             True when the message has gone by now, in line behind publications.
@@ -328,6 +332,26 @@ class Transport(ABC):
         Raises:
             WebSocketDisconnect: nothing can be sent any more.
         """
+        if self._line is None:
+            self._line = ParkingLot()
+        else:
+            await self._line.park()
+        try:
+            ticket = await self._wait_for_room(message)
+        finally:
+            if not self._line:
+                self._line = None
+            elif self._mute:
+                self._line.unpark_all()
+            else:
+                self._line.unpark()
+        if ticket is None:
+            return False
+        await self._wait_until_taken(ticket)
+        return True
+
+    async def _wait_for_room(self, message: Message) -> Ticket | None:
+        """Wait until a message may be queued now, or behind publications, which gives a ticket."""
         if self._senders is None:
             self._senders = ParkingLot()
         encoded: Any = None
@@ -337,14 +361,13 @@ class Transport(ABC):
                 await checkpoint()
                 raise self.disconnect()
             if caught_up and not self.crowded:
-                return False
+                return None
             if self.mailbox is not None and not caught_up:
                 if encoded is None:
                     encoded = self.wire_format.encode(message)
                 ticket = self.mailbox.line_up(encoded)
                 if ticket is not None:
-                    await self._wait_until_taken(ticket)
-                    return True
+                    return ticket
             await self._senders.park()
 
     async def _wait_until_taken(self, ticket: Ticket | None = None) -> None:

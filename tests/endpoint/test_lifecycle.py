@@ -1,8 +1,12 @@
 """The life of an endpoint: its three hooks, in their order, once each."""
 
+import gc
+import weakref
+from dataclasses import dataclass
+
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from wsframework import CloseCode, WebSocket, WebSocketEndpoint
 from wsframework.testing import HandshakeRefused, connect
@@ -247,3 +251,26 @@ async def test_the_request_is_at_hand(autojump_clock: MockClock) -> None:
 
     async with connect(Greeter, "/?ada") as client:
         assert await client.receive() == "ada"
+
+
+async def test_a_message_is_not_kept(autojump_clock: MockClock) -> None:
+    """A message is forgotten when its hook has returned, not when the next one comes."""
+
+    @dataclass
+    class Saying:
+        text: str
+
+    received: list[weakref.ref[Saying]] = []
+
+    class Reader(WebSocketEndpoint):
+        encoding = Saying
+
+        async def on_receive(self, websocket: WebSocket, data: Saying) -> None:
+            received.append(weakref.ref(data))
+
+    async with connect(Reader) as client:
+        await client.send('{"text": "much"}')
+        await wait_all_tasks_blocked()
+        [reference] = received
+        gc.collect()
+        assert reference() is None

@@ -10,7 +10,7 @@ import pytest
 from tests.server.builders import client_frame, client_header
 from wsframework import CloseCode
 from wsframework.errors import ProtocolError
-from wsframework.server import frames
+from wsframework.server import frames, partial
 from wsframework.server.deflate import DeflatedFrames, Inflater, deflate_message
 from wsframework.server.frames import Event, FrameReader, Opcode
 
@@ -173,7 +173,7 @@ def test_every_byte_is_handled_once(opcode: Opcode, step: int, monkeypatch: pyte
             return super().decode(data, final)
 
     monkeypatch.setattr(frames, "apply_mask", count_mask)
-    monkeypatch.setattr(frames, "_utf8_decoder", CountingDecoder)
+    monkeypatch.setattr(partial, "_utf8_decoder", CountingDecoder)
     size = 5000
     data = client_frame(opcode, b"x" * size, fin=False) + client_frame(Opcode.CONTINUATION, b"x" * size)
     reader = FrameReader(MIB)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import trio
@@ -19,10 +20,9 @@ from ..close import CloseCode
 from ..compression import Deflate
 from ..errors import REPORT_ERRORS_TO, ClientGone, ReportError, RequestError
 from ..limits import Limits
-from .access import log_websocket
 from .admission import Visit
 from .connection import Connection
-from .containment import log_failure
+from .departure import Departure
 from .drain import see_off, stopping
 from .head.handshake import Handshake
 from .head.request import Headers
@@ -74,6 +74,7 @@ class AppRunner:
         self._nursery: trio.Nursery | None = None  # for connections, while there may be new ones
         self._context = copy_context()
         self._connections: set[Connection] = set()
+        self._on_gone = self._forget  # bound once, because every connection keeps it
         self._tasks = 0
         self._news = trio.Event()  # a connection or a task has ended
 
@@ -133,7 +134,7 @@ class AppRunner:
         It must not have `ended`.
         """
         assert self._nursery is not None
-        self._context.run(self._nursery.start_soon, function, *args)
+        self._context.run(partial(self._nursery.start_soon, function, *args, name=function.__qualname__))
 
     # HTTP
 
@@ -168,21 +169,14 @@ class AppRunner:
         self, wire: Wire, handshake: Handshake, scope: dict[str, Any], early: bytes, visit: Visit | None
     ) -> Connection:
         """Begin a connection. Without a visit it is one of several on a socket, which counts as the HTTP side's."""
-        began = trio.current_time()
-
-        def gone(connection: Connection) -> None:
-            self._connections.discard(connection)
-            if visit is not None:
-                _settle(connection, visit)
-            self._news.set()
-            try:
-                log_websocket(scope, connection, began)
-            except Exception:  # the application may have put anything into its scope
-                log_failure()
-
-        connection = Connection(wire, handshake, self._limits, self._upkeep, early, gone, self._compression)
+        on_gone = Departure(scope, visit, self._on_gone)
+        connection = Connection(wire, handshake, self._limits, self._upkeep, early, on_gone, self._compression)
         self._connections.add(connection)
         return connection
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._news.set()
 
     async def run(self, connection: Connection, scope: dict[str, Any]) -> None:
         """Run the application for a connection, whose scope this is. Its errors end here."""
@@ -216,17 +210,6 @@ class AppRunner:
     def _task_ended(self) -> None:
         self._tasks -= 1
         self._news.set()
-
-
-def _settle(connection: Connection, visit: Visit) -> None:
-    """Count how a connection has ended."""
-    if connection.accepted:
-        visit.closed(connection.close_code or CloseCode.ABNORMAL_CLOSURE)
-    elif connection.status:
-        visit.refused(connection.status)
-    else:
-        visit.lost()
-    visit.leave()
 
 
 def _report(error: Exception, scope: dict[str, Any]) -> None:

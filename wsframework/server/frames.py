@@ -2,7 +2,7 @@
 
 How the reader works. A frame that lies whole in the bytes just received, which is nearly every frame of a live
 service, is cut out, unmasked and decoded in one go. Any other frame is taken in as it arrives: its payload is
-unmasked piece by piece into the one buffer of its message, so that
+unmasked piece by piece into the `PartialMessage` that it belongs to, so that
 
 * a megabyte that comes in single bytes costs a megabyte and linear time, not one object per read;
 * text is checked at every piece, and the first byte that is no UTF-8 ends the connection (section 8.1);
@@ -16,7 +16,6 @@ frame: bytes after either are dropped (section 5.5.1).
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Protocol, TypeAlias
@@ -26,6 +25,7 @@ from websockets.speedups import apply_mask
 
 from ..close import CloseCode, may_travel
 from ..errors import ProtocolError
+from .partial import PartialMessage, invalid_utf8
 
 
 class Opcode(IntEnum):
@@ -70,7 +70,6 @@ _MAX_CONTROL_PAYLOAD = 125  # section 5.5
 
 # Frames in one call. One read of 64 KiB may hold 10,000 of them, which take 25 ms, and everybody else waits.
 _TURN = 64
-_utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Inflates(Protocol):
@@ -94,16 +93,12 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_buffer",
         "_busy",
         "_control",
-        "_decoder",
         "_ended",
         "_fin",
-        "_fragments",
         "_head",
         "_inflater",
-        "_inflating",
         "_largest_frame",
         "_mask",
         "_max_fragments",
@@ -125,7 +120,6 @@ class FrameReader:
         self._max_inflated = max_inflated
         self._largest_frame = max_message
         self._inflater: Inflates | None = None
-        self._inflating = 0  # compressed bytes of the message in hand, plus one; 0 if it is not compressed
         self._short = min(max_message, 125)  # a payload of this size has no length field of its own, and is allowed
         self._ended = False
         self._busy = False  # something has begun and not ended, or everything has ended
@@ -136,11 +130,7 @@ class FrameReader:
         self._mask = b""
         self._remaining = 0
         self._control = b""  # the payload of a control frame, which may stand between the fragments of a message
-        # The message that is arriving in fragments or pieces; none while _message is 0.
-        self._message = 0
-        self._fragments = 0
-        self._buffer = bytearray()
-        self._decoder: codecs.IncrementalDecoder | None = None
+        self._message: PartialMessage | None = None  # what is arriving in fragments or pieces
 
     def expect_compression(self, inflater: Inflates) -> None:
         """Take compressed messages too: this was agreed on."""
@@ -175,7 +165,7 @@ class FrameReader:
             except ProtocolError as violation:
                 self.end()
                 events.append(violation)
-            self._busy = bool(self._ended or self._remaining or self._message or self._head)
+            self._busy = bool(self._ended or self._remaining or self._message is not None or self._head)
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> None:
@@ -195,7 +185,9 @@ class FrameReader:
                 self.behind = True
                 break
             first, second = data[at], data[at + 1]
-            whole_message = (first == _WHOLE_TEXT or first == _WHOLE_BINARY) and second & _MASKED and not self._message
+            whole_message = (
+                (first == _WHOLE_TEXT or first == _WHOLE_BINARY) and second & _MASKED and self._message is None
+            )
             if not whole_message:
                 self._check_header(first, second)
             size = second & 0x7F
@@ -238,9 +230,9 @@ class FrameReader:
                 raise _protocol_error("a control frame carries at most 125 bytes")
         elif opcode > Opcode.BINARY:
             raise _protocol_error(f"opcode {opcode} is not defined")
-        elif opcode == Opcode.CONTINUATION and not self._message:
+        elif opcode == Opcode.CONTINUATION and self._message is None:
             raise _protocol_error("a continuation frame without a message to continue")
-        elif opcode != Opcode.CONTINUATION and self._message:
+        elif opcode != Opcode.CONTINUATION and self._message is not None:
             raise _protocol_error("a new message inside a fragmented one")
 
     def _check_reserved(self, first: int) -> None:
@@ -257,21 +249,22 @@ class FrameReader:
         """Start on a frame whose payload may come in pieces."""
         opcode = first & 0x0F
         if not opcode & _CONTROL:
-            if first & COMPRESSED:
-                self._inflating = 1
-            if self._inflating:
-                self._inflating += size
-                if self._inflating > self._largest_frame + 1:
-                    raise self._too_big()
-            elif len(self._buffer) + size > self._max_message:
-                raise self._too_big()
-            if self._fragments == self._max_fragments:
-                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"over {self._max_fragments} fragments in a message")
-            self._fragments += 1
-            if opcode != Opcode.CONTINUATION:
-                self._message = opcode
-                self._decoder = _utf8_decoder() if opcode == Opcode.TEXT else None
+            if self._message is None:
+                self._message = PartialMessage(opcode == Opcode.TEXT, bool(first & COMPRESSED))
+            self._check_fragment(self._message, size)
         self._opcode, self._mask, self._remaining, self._fin = opcode, mask, size, bool(first & _FIN)
+
+    def _check_fragment(self, message: PartialMessage, size: int) -> None:
+        """Count one more frame of a message, if it may have one of this size."""
+        if message.is_compressed:
+            message.compressed += size
+            if message.compressed > self._largest_frame:
+                raise self._too_big()
+        elif message.size + size > self._max_message:
+            raise self._too_big()
+        if message.fragments == self._max_fragments:
+            raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"over {self._max_fragments} fragments in a message")
+        message.fragments += 1
 
     def _take(self, data: bytes, at: int, events: list[Event]) -> int:
         """Take in what ``data`` holds of the payload in hand; return where the next frame begins."""
@@ -285,30 +278,27 @@ class FrameReader:
             if not self._remaining:
                 self._finish_control(events)
         else:
+            message = self._message
+            assert message is not None
             final = self._fin and not self._remaining
-            if self._inflating:
-                self._inflate(payload, final)
+            if message.is_compressed:
+                self._inflate(message, payload, final)
             else:
-                self._add(payload, final)
+                message.add(payload, final)
             if final:
-                events.append(self._buffer.decode() if self._message == Opcode.TEXT else bytes(self._buffer))
-                self._forget_message()
+                events.append(message.join())
+                self._message = None
         return at + len(piece)
 
-    def _add(self, payload: bytes, final: bool) -> None:
-        self._buffer += payload
-        if self._decoder is not None:
-            _check_utf8(self._decoder, payload, final)
-
-    def _inflate(self, payload: bytes, final: bool) -> None:
+    def _inflate(self, message: PartialMessage, payload: bytes, final: bool) -> None:
         assert self._inflater is not None
         for piece in self._inflater.inflate(payload, final):
-            if len(self._buffer) + len(piece) > self._max_message:
+            if message.size + len(piece) > self._max_message:
                 raise self._too_big()
             self.inflated += len(piece)
-            self._add(piece, False)
+            message.add(piece, False)
         if final:
-            self._add(b"", True)
+            message.add(b"", True)
 
     def _finish_control(self, events: list[Event]) -> None:
         payload, self._control = self._control, b""
@@ -320,11 +310,6 @@ class FrameReader:
             events.append(_parse_close(payload))
             self.end()
 
-    def _forget_message(self) -> None:
-        self._message = self._fragments = self._inflating = 0
-        self._buffer = bytearray()
-        self._decoder = None
-
     def end(self) -> None:
         """Read nothing more, and let go of what has been read of a message."""
         self._busy = True
@@ -333,7 +318,7 @@ class FrameReader:
         self._head = b""
         self._remaining = 0
         self._inflater = None
-        self._forget_message()
+        self._message = None
 
     def _too_big(self) -> ProtocolError:
         return ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a message has at most {self._max_message} bytes")
@@ -343,22 +328,11 @@ def _protocol_error(reason: str) -> ProtocolError:
     return ProtocolError(CloseCode.PROTOCOL_ERROR, reason)
 
 
-def _invalid_utf8() -> ProtocolError:
-    return ProtocolError(CloseCode.INVALID_PAYLOAD, "text must be UTF-8")
-
-
 def _decode(payload: bytes) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError as error:
-        raise _invalid_utf8() from error
-
-
-def _check_utf8(decoder: codecs.IncrementalDecoder, payload: bytes, final: bool) -> None:
-    try:
-        decoder.decode(payload, final)
-    except UnicodeDecodeError as error:
-        raise _invalid_utf8() from error
+        raise invalid_utf8() from error
 
 
 def _long_size(field: bytes) -> int:

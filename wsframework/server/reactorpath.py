@@ -44,6 +44,9 @@ class ReactorPath:
         self._upkeep = upkeep
         self._tls = tls
         self._reactor = Reactor()
+        # Bound once, because every connection keeps them.
+        self._on_arrival = self._arrived
+        self._on_refusal = self._refuse
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -60,7 +63,7 @@ class ReactorPath:
 
     def _receive_head(self, wire: StartableWire, visit: Visit, data: bytes = b"") -> None:
         """Wait for a request head. If the connection was handed back, ``data`` of it has come already."""
-        receiver = HeadReceiver(wire, visit, self._limits, self._arrived, self._refuse, first=not data)
+        receiver = HeadReceiver(wire, visit, self._limits, self._on_arrival, self._on_refusal, first=not data)
         wire.start(receiver)
         self._upkeep.watch(receiver, trio.current_time() + self._limits.handshake_timeout)
         if data:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsframework.server.head.plain import parse_plain
+from wsframework.server.head.plain import FIELDS, NAMES, parse_plain
 
 PLAIN = (
     b"GET /chat/a%20room?token=abc HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
@@ -82,3 +82,21 @@ def test_time_does_not_grow_faster_than_the_head() -> None:
     """A head that nearly fits does not make the pattern try again and again: this ends before the year does."""
     for evil in (b"a: " + b"b " * 8000, b"a:" + b" " * 16000, b"a" * 16000, b"a: b\r\n" * 3000 + b"\0"):
         assert parse_plain(b"GET / HTTP/1.1\r\nHost: a\r\n" + evil) is None
+
+
+@pytest.mark.parametrize("line", FIELDS)
+def test_fields_that_are_known(line: bytes) -> None:
+    """What clients send word for word is shared by their connections, and is what h11 reads."""
+    head = b"GET / HTTP/1.1\r\nhost: a\r\n%b\r\n\r\n" % line
+    assert parse_plain(head) == parse_with_h11(head)
+    (_, fields), (_, again) = parse_plain(head) or (b"", []), parse_plain(head) or (b"", [])
+    assert fields[1] is again[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_are_known(name: bytes) -> None:
+    """Common names are shared, and are in lower case as all names."""
+    head = b"GET / HTTP/1.1\r\n%b%b: a\r\n\r\n" % (b"" if name.lower() == b"host" else b"Host: b\r\n", name)
+    assert parse_plain(head) == parse_with_h11(head)
+    (_, fields), (_, again) = parse_plain(head) or (b"", []), parse_plain(head) or (b"", [])
+    assert fields[-1][0] is again[-1][0]
