@@ -14,6 +14,7 @@ PACKAGE = Path(wsframework.__file__).parent
 FLOORS: list[set[str]] = [
     {"cli", "testing"},
     {"app"},
+    {"router"},
     {"routing"},
     {"endpoint", "eventstream"},
     {"hooks"},
@@ -21,13 +22,13 @@ FLOORS: list[set[str]] = [
     {"hub"},
     {"session"},
     {"handlers"},
-    {"refusal", "responses"},
+    {"lifespan", "refusal", "responses"},
     {"websocket"},
     {"asgi"},
     {"transport"},
     {"encoding"},
     {"errors", "health", "forwarded"},
-    {"access_log", "close", "compression", "groups", "headers", "limits", "origin", "_version"},
+    {"access_log", "close", "compression", "elsewhere", "groups", "headers", "limits", "origin", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.

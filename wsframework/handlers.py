@@ -54,6 +54,11 @@ class ExceptionHandlers:
         self.debug = debug
         self._functions: dict[Key, Function] = {}
 
+    @property
+    def needed(self) -> bool:
+        """An error may be something that they have a word in."""
+        return self.debug or bool(self._functions)
+
     def add(self, key: Key, function: Function) -> None:
         """Have this function called for that class of exceptions, or that status of an ``HTTPException``."""
         self._functions[key] = function
@@ -73,7 +78,10 @@ def check_key(key: Any) -> Key:
         return key
     if inspect.isclass(key) and issubclass(key, Exception):
         return key
-    raise TypeError(f"an exception handler is for a class of exceptions or for a status such as 404, not for {key!r}")
+    raise TypeError(
+        "an exception handler is for a class of exceptions or for a status: write @app.exception_handler(KeyError), "
+        f"or @app.exception_handler(404), above a function; not {key!r}"
+    )
 
 
 def find_handler(scope: Mapping[str, Any], error: Exception) -> Handler | None:

@@ -180,6 +180,8 @@ class Hub:
 
         If it is cancelled: the client has not subscribed. What it missed may have been sent in part.
         """
+        if not isinstance(websocket, WebSocket):
+            raise TypeError(f"subscribe takes wsframework's WebSocket and then the topic, not {websocket!r}")
         bounds = self._bounds.changed(capacity, max_bytes, overflow)
         if authorize:
             await self._ask(websocket, topic)
