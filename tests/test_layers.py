@@ -14,8 +14,7 @@ PACKAGE = Path(wsframework.__file__).parent
 FLOORS: list[set[str]] = [
     {"cli", "testing"},
     {"app"},
-    {"router"},
-    {"routing"},
+    {"router", "routing"},
     {"endpoint", "eventstream"},
     {"hooks"},
     {"dependencies", "security"},

@@ -17,9 +17,8 @@ from starlette.exceptions import HTTPException, WebSocketException
 
 from .errors import ClientError
 
-HANDLERS = (
-    "wsframework.exception_handlers"  # where an App leaves its own, and those of the Apps around it, in the scope
-)
+# Where an App leaves its own, and those of the Apps around it, in the scope.
+HANDLERS = "wsframework.exception_handlers"
 
 Key: TypeAlias = int | type[Exception]
 Function: TypeAlias = Callable[[Any, Any], Any]
@@ -65,7 +64,18 @@ class ExceptionHandlers:
 
     def find(self, error: Exception) -> Handler | None:
         """Find the handler for an exception."""
-        return _find(self._functions, error)
+        functions = self._functions
+        if isinstance(error, HTTPException) and error.status_code in functions:
+            return Handler(functions[error.status_code])
+        for base in type(error).__mro__:
+            if base is Exception:
+                break
+            if base in functions:
+                return Handler(functions[base])
+        if isinstance(error, EXPECTED):
+            return None
+        function = functions.get(Exception) or functions.get(500)
+        return None if function is None else Handler(function, unexpected=True)
 
 
 def check_key(key: Any) -> Key:
@@ -108,17 +118,3 @@ def _around(scope: Mapping[str, Any]) -> Iterator[ExceptionHandlers]:
             if not (getattr(function, "__module__", None) or "").startswith(("starlette.", "fastapi.")):
                 foreign.add(key, function)
         yield foreign
-
-
-def _find(functions: Mapping[Key, Function], error: Exception) -> Handler | None:
-    if isinstance(error, HTTPException) and error.status_code in functions:
-        return Handler(functions[error.status_code])
-    for base in type(error).__mro__:
-        if base is Exception:
-            break
-        if base in functions:
-            return Handler(functions[base])
-    if isinstance(error, EXPECTED):
-        return None
-    function = functions.get(Exception) or functions.get(500)
-    return None if function is None else Handler(function, unexpected=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.datastructures import URLPath
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Host, Mount, Router
+from starlette.routing import BaseRoute, Host, Match, Mount, Route, Router
+from starlette.staticfiles import StaticFiles
 
 from .hooks import guard
 from .origin import OriginPolicy
 from .refusal import refuse
-from .routing import find_policy, is_http_only
 from .websocket import Receive, Scope, Send, WebSocket
 
 
@@ -43,7 +44,7 @@ class AppRouter:
         _answer_unknown_paths(route)
         guard(route)
         self.http.routes.append(route)
-        if not is_http_only(route):
+        if not _is_http_only(route):
             self.websocket.routes.append(route)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
@@ -52,7 +53,33 @@ class AppRouter:
 
     def find_policy(self, scope: Scope) -> OriginPolicy | None:
         """Find the list of origins of the route that will serve this WebSocket, or of an `App` on the way to it."""
-        return find_policy(self.websocket.routes, scope)
+        return _find_policy(self.websocket.routes, scope)
+
+
+def _is_http_only(route: BaseRoute) -> bool:
+    """Say whether a route has nothing for WebSockets, and would fail on one instead of passing it on."""
+    if isinstance(route, Mount):
+        return isinstance(route.app, StaticFiles)
+    return isinstance(route, Route)
+
+
+def _find_policy(routes: Sequence[BaseRoute], scope: Scope) -> OriginPolicy | None:
+    """Find the list of origins of the route that will serve this, or of the nearest `App` around it that has one.
+
+    It goes the way that Starlette's routers will go: the first route that matches, and so on below it. It is for the
+    connections that the app's own list refuses, so it costs the others nothing.
+    """
+    for route in routes:
+        if _is_http_only(route):
+            continue
+        match, found = route.matches(scope)
+        if match is Match.FULL:
+            # An `App` behind a Mount has the same attribute as a route. What middleware hides is not seen, and refused.
+            own = getattr(route, "origins", None) or getattr(getattr(route, "app", None), "origins", None)
+            below = _find_policy(getattr(route, "routes", None) or (), {**scope, **found})
+            policy = below or own
+            return policy if isinstance(policy, OriginPolicy) else None
+    return None
 
 
 def _answer_unknown_paths(route: BaseRoute) -> None:
