@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URLPath
@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from .compression import COMPRESSION, Compression, check_compression
 from .dependencies import HUB, Application
-from .elsewhere import no_such_name
+from .elsewhere import NamesElsewhere
 from .errors import WebSocketStateError
 from .eventstream import EventStream
 from .handlers import HANDLERS, ExceptionHandlers, Function, Key, check_key
@@ -37,7 +37,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 
-class App(Application):
+class App(Application, NamesElsewhere):
     """An application of WebSocket endpoints and the few HTTP routes around them.
 
     Args:
@@ -346,11 +346,6 @@ class App(Application):
     async def _life(self) -> AsyncIterator[Mapping[str, Any] | None]:
         async with self.hub.running(), self._lifespan(self) as state:
             yield state
-
-    if not TYPE_CHECKING:  # type checkers know by themselves which names there are
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_such_name(self, name)
 
 
 def _check_routes(routes: Iterable[BaseRoute]) -> Iterable[BaseRoute]:

@@ -26,10 +26,28 @@ _WRITE = {
 }
 
 
-def no_such_name(app: object, name: str) -> AttributeError:
-    """Make the error for a name that an `App` does not have, with what to write in its place if others have it."""
-    kind = type(app).__name__
-    if name in _WRITE:
-        return AttributeError(f"{kind} has no {name!r} here: write {_WRITE[name]}")
-    # With these two Python adds "Did you mean" where a name is nearly right.
-    return AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=app)
+class _CalledOtherwise:
+    """Stands in a class for a name that it does not have: reading it is an ``AttributeError`` that says what to write.
+
+    It is no ``__getattr__``, which would make every other attribute of the class three times as slow to read.
+    """
+
+    def __init__(self, name: str, write: str) -> None:
+        self._name = name
+        self._write = write
+        self.__doc__ = f"Not here: write {write}"  # what `help` shows
+
+    def __get__(self, instance: object, owner: type) -> None:
+        raise AttributeError(f"{owner.__name__} has no {self._name!r} here: write {self._write}")
+
+
+class NamesElsewhere:
+    """A base for a class that answers for the names that others have for what is in it. They are not in ``dir()``."""
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _WRITE]
+
+
+# Not in the body, so that type checkers go on to say that there are no such attributes.
+for _name, _write in _WRITE.items():
+    setattr(NamesElsewhere, _name, _CalledOtherwise(_name, _write))
