@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from .compression import COMPRESSION, Compression, check_compression
 from .dependencies import HUB, Application
-from .elsewhere import NamesElsewhere
+from .elsewhere import OF_APPS, CalledOtherwise
 from .errors import WebSocketStateError
 from .eventstream import EventStream
 from .handlers import HANDLERS, ExceptionHandlers, Function, Key, check_key
@@ -37,7 +37,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 
-class App(Application, NamesElsewhere):
+class App(Application, CalledOtherwise, elsewhere=OF_APPS):
     """An application of WebSocket endpoints and the few HTTP routes around them.
 
     Args:

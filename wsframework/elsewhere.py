@@ -1,10 +1,14 @@
-"""What Starlette, FastAPI and others call the things that an `App` has under another name, and what to write here."""
+"""Names that other frameworks have for what is in an `App`, a `Hub` or a `WebSocket`, and what to write here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import getattr_static
+from typing import Any
+
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
-_WRITE = {
+OF_APPS = {
     **{name: f'@app.route("/path", methods=["{name.upper()}"])' for name in _METHODS},
     "get": '@app.route("/path")',
     "api_route": '@app.route("/path", methods=["GET", "POST"])',
@@ -25,8 +29,23 @@ _WRITE = {
     "subscribe": 'await app.hub.subscribe(websocket, "topic")',
 }
 
+OF_HUBS = {
+    **dict.fromkeys(("publish", "send", "emit", "publish_json"), 'await hub.broadcast("topic", data)'),
+    "join": 'await hub.subscribe(websocket, "topic")',
+    "leave": 'await hub.unsubscribe(websocket, "topic")',
+}
 
-class _CalledOtherwise:
+OF_WEBSOCKETS = {
+    "hub": "websocket.app.hub, or take it as a parameter: `hub: Hub`",
+    "recv": "await websocket.receive_text(), or `async for message in websocket:`",
+    "receive_str": "await websocket.receive_text()",
+    "send_str": "await websocket.send_text(data)",
+    "broadcast": 'await websocket.app.hub.broadcast("topic", data)',
+    "subscribe": 'await websocket.app.hub.subscribe(websocket, "topic")',
+}
+
+
+class _StandIn:
     """Stands in a class for a name that it does not have: reading it is an ``AttributeError`` that says what to write.
 
     It is no ``__getattr__``, which would make every other attribute of the class three times as slow to read.
@@ -41,13 +60,16 @@ class _CalledOtherwise:
         raise AttributeError(f"{owner.__name__} has no {self._name!r} here: write {self._write}")
 
 
-class NamesElsewhere:
-    """A base for a class that answers for the names that others have for what is in it. They are not in ``dir()``."""
+class CalledOtherwise:
+    """A base for a class that answers for names which others have for what is in it: ``elsewhere=`` has these names.
+
+    For ``hasattr``, ``dir`` and type checkers they are no attributes, and a subclass may have some of these names.
+    """
+
+    def __init_subclass__(cls, *, elsewhere: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, write in (elsewhere or {}).items():
+            setattr(cls, name, _StandIn(name, write))
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name not in _WRITE]
-
-
-# Not in the body, so that type checkers go on to say that there are no such attributes.
-for _name, _write in _WRITE.items():
-    setattr(NamesElsewhere, _name, _CalledOtherwise(_name, _write))
+        return [name for name in super().__dir__() if not isinstance(getattr_static(self, name, None), _StandIn)]

@@ -14,6 +14,7 @@ from trio.lowlevel import checkpoint
 from .asgi import ASGITransport
 from .close import CloseCode, describe
 from .compression import COMPRESSION
+from .elsewhere import OF_WEBSOCKETS, CalledOtherwise
 from .encoding import decode_json, encode_json, expect_bytes, expect_text, explain_wrong_type
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 from .transport import Transport
@@ -31,7 +32,7 @@ class Starter(Protocol):
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
 
 
-class WebSocket(HTTPConnection[Any]):
+class WebSocket(HTTPConnection[Any], CalledOtherwise, elsewhere=OF_WEBSOCKETS):
     """One WebSocket connection, and the request that opened it.
 
     It is a mapping over the ASGI scope and has Starlette's ``url``, ``headers``, ``query_params``, ``path_params``,

@@ -1,4 +1,4 @@
-"""Mistakes with an app: names and arguments of other frameworks, and what is no route, hub, hook or handler."""
+"""Mistakes with an app and its parts: names and arguments of other frameworks, and what is no route, hub or hook."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -9,30 +9,40 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 
+from tests.asgi.server import ASGIServer
 from wsframework import App, Hub, WebSocket, WebSocketEndpoint, WebSocketRoute
 
 
+def make_websocket() -> WebSocket:
+    server = ASGIServer()
+    return WebSocket(server.scope, server.receive, server.send)
+
+
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("make", "name", "words"),
     [
-        ("get", '@app.route("/path")'),
-        ("post", 'methods=["POST"]'),
-        ("websocket_route", '@app.websocket("/path")'),
-        ("add_websocket_route", "app.add_route(WebSocketRoute("),
-        ("include_router", "app.mount("),
-        ("on_event", "lifespan"),
-        ("run", "wsframework run"),
-        ("publish", "app.hub.broadcast("),
+        (Hub, "publish", 'await hub.broadcast("topic", data)'),
+        (Hub, "join", 'await hub.subscribe(websocket, "topic")'),
+        (make_websocket, "hub", "websocket.app.hub"),
+        (make_websocket, "recv", "await websocket.receive_text()"),
+        (App, "get", '@app.route("/path")'),
+        (App, "post", 'methods=["POST"]'),
+        (App, "websocket_route", '@app.websocket("/path")'),
+        (App, "add_websocket_route", "app.add_route(WebSocketRoute("),
+        (App, "include_router", "app.mount("),
+        (App, "on_event", "lifespan"),
+        (App, "run", "wsframework run"),
+        (App, "publish", "app.hub.broadcast("),
     ],
 )
-def test_names_of_other_frameworks(name: str, words: str) -> None:
+def test_names_of_other_frameworks(make: Callable[[], object], name: str, words: str) -> None:
     """What is called otherwise elsewhere is no attribute, and the error says what to write."""
-    app = App()
-    assert not hasattr(app, name)
+    thing = make()
+    assert not hasattr(thing, name)
     with pytest.raises(AttributeError) as caught:
-        getattr(app, name)
+        getattr(thing, name)
     assert words in str(caught.value)
-    assert name not in dir(app)
+    assert name not in dir(thing)
 
 
 def test_a_name_that_nobody_has() -> None:
