@@ -31,14 +31,12 @@ from trio.testing import MockClock
 
 import wsframework.testing
 from tests.cli import command
+from tests.pages import DOCS, PAGES, ROOT, fill, shown
 from tests.test_exports import PUBLIC
 from wsframework import CloseCode, Limits, Overflow, WebSocketStateError, serve
 from wsframework.cli import main
 from wsframework.testing import HandshakeRefused, connect
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
 PATIENCE = 30.0  # seconds until a process is given up
 
 T = TypeVar("T")
@@ -80,11 +78,9 @@ def read(*parts: str) -> str:
 # Pages
 
 
-def test_every_included_file_is_run_by_a_test() -> None:
-    """A page includes no program that no test here runs."""
-    included = {name for page in PAGES for name in re.findall(r'--8<-- "examples/(.+?)"', page.read_text("utf-8"))}
-    assert included - _shown == set()
-    assert [name for name in included if not (ROOT / "examples" / name).is_file()] == []
+def test_every_file_that_a_page_shows_is_run_by_a_test() -> None:
+    """A page shows no program that no test here runs."""
+    assert {name for page in PAGES for name in shown(page.read_text("utf-8"))} - _shown == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
@@ -92,14 +88,21 @@ def test_page(page: Path) -> None:
     """Short pieces of Python on a page are Python, files that it names exist, and so do the pages it links to."""
     text = page.read_text("utf-8")
     for piece in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        if "--8<--" not in piece:
-            ast.parse("async def piece():\n" + textwrap.indent(piece, "    "))
+        ast.parse("async def piece():\n" + textwrap.indent(piece, "    "))
     for name in re.findall(r"examples/[\w./]*\w", text):
         assert (ROOT / name).exists(), name
     for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
         linked = (page.parent / target).resolve() if target else page
         assert linked.is_file(), target
         assert not anchor or anchor in anchors(linked.read_text("utf-8")), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_a_page_shows_files_as_they_are(page: Path) -> None:
+    """What a page shows of examples/ is what is there now."""
+    text = page.read_text("utf-8")
+    assert text.count("<!-- examples/") == len(shown(text)), "a comment that names a file stands right above a block"
+    assert text == fill(text), "write the files into the pages anew: python -m tests.pages"
 
 
 def anchors(text: str) -> set[str]:

@@ -15,20 +15,20 @@ PACKAGE = Path(wsframework.__file__).parent
 FLOORS: list[set[str]] = [
     {"cli", "testing"},
     {"app"},
-    {"routing"},
+    {"router", "routing"},
     {"endpoint", "eventstream"},
     {"hooks"},
     {"dependencies", "security"},
     {"hub"},
     {"session"},
     {"handlers"},
-    {"refusal", "responses"},
+    {"lifespan", "refusal", "responses"},
     {"websocket"},
     {"asgi"},
     {"transport"},
     {"encoding"},
     {"errors", "health", "forwarded"},
-    {"access_log", "close", "compression", "groups", "headers", "limits", "origin", "_version"},
+    {"access_log", "close", "compression", "elsewhere", "groups", "headers", "limits", "origin", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.

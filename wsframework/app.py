@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar, overload
 
-import trio
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URLPath
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route
 
 from .compression import COMPRESSION, Compression, check_compression
 from .dependencies import HUB, Application
-from .errors import StartupError, WebSocketStateError
+from .elsewhere import OF_APPS, CalledOtherwise
+from .errors import WebSocketStateError
 from .eventstream import EventStream
 from .handlers import HANDLERS, ExceptionHandlers, Function, Key, check_key
-from .hooks import HOOKS, Hook, guard
+from .hooks import HOOKS, Hook
 from .hub import Hub, Overflow
+from .lifespan import check_lifespan, on_trio, refuse_asyncio, serve_lifespan
 from .origin import CHECKED, SAME_ORIGIN, OriginPolicy
-from .refusal import refuse, refuse_origin
-from .responses import respond_with, to_response
-from .routing import WebSocketRoute, find_policy, is_http_only
+from .refusal import refuse_origin
+from .responses import check_http_function, respond_with, to_response
+from .router import AppRouter
+from .routing import WebSocketRoute
 from .websocket import Receive, Scope, Send, WebSocket
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -36,13 +36,8 @@ Hooked = TypeVar("Hooked", bound=Callable[..., Any])
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Lifespan = Callable[["App"], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
-NEEDS_TRIO = (
-    "this application needs Trio, and the server runs asyncio. "
-    "Start it with `wsframework run module:app`, or with `hypercorn -k trio module:app`."
-)
 
-
-class App(Application):
+class App(Application, CalledOtherwise, elsewhere=OF_APPS):
     """An application of WebSocket endpoints and the few HTTP routes around them.
 
     Args:
@@ -78,22 +73,20 @@ class App(Application):
         super().__init__()
         self.origins: OriginPolicy | None = None if allowed_origins is None else OriginPolicy(allowed_origins)
         self.hub: Hub = Hub() if hub is None else hub
+        if not isinstance(self.hub, Hub):
+            raise TypeError(f"hub is a Hub, such as Hub(capacity=100), not {hub!r}")
         self._compression = check_compression(compression)
-        if inspect.isasyncgenfunction(lifespan):
-            raise TypeError(f"decorate {lifespan.__name__} with @asynccontextmanager, from contextlib")
-        self._lifespan = _no_lifespan if lifespan is None else lifespan
-        self._router = Router(default=_not_found)
-        self._websocket_router = Router(default=_not_found)
+        self._lifespan = _no_lifespan if lifespan is None else check_lifespan(lifespan)
+        self._router = AppRouter()
         self._hooks: tuple[Hook, ...] = ()
         self._http_hooks: list[Callable[[Request], Any]] = []
         self._handlers = ExceptionHandlers(debug)
-        self._handles_websockets = debug
         self._http = ExceptionMiddleware(self._serve_http, debug=debug)
         self._server_error: Function | None = None
-        self._middleware = list(middleware)
+        self._middleware = [_check_middleware(entry) for entry in middleware]
         self._stack: ASGIApp | None = None  # made for the first connection, when everything has been added
         self._http_stack: ASGIApp = self._dispatch
-        for route in routes:
+        for route in _check_routes(routes):
             self.add_route(route)
         for key, function in (exception_handlers or {}).items():
             self.add_exception_handler(key, function)
@@ -101,15 +94,15 @@ class App(Application):
     @property
     def routes(self) -> list[BaseRoute]:
         """All routes, in the order in which they are tried."""
-        return list(self._router.routes)
+        return self._router.routes
 
     def add_route(self, route: BaseRoute) -> None:
-        """Add a route behind those that are there."""
-        _answer_unknown_paths(route)
-        guard(route)
-        self._router.routes.append(route)
-        if not is_http_only(route):
-            self._websocket_router.routes.append(route)
+        """Add a route behind those that are there: a `WebSocketRoute`, or Starlette's ``Route``, ``Mount``, ``Host``.
+
+        Raises:
+            TypeError: it is none.
+        """
+        self._router.add(route)
 
     def websocket(
         self,
@@ -152,8 +145,12 @@ class App(Application):
                 "allowed_origins is for WebSockets, and HTTP is not checked: add websocket=True, or leave it"
             )
 
+        if isinstance(methods, str):
+            raise TypeError(f'methods is a list: write methods=["{methods}"]')
+
         def decorate(endpoint: Endpoint) -> Endpoint:
-            self.add_route(Route(path, respond_with(endpoint), methods=list(methods), name=name or endpoint.__name__))
+            respond = respond_with(check_http_function(endpoint, f'@app.websocket("{path}")'))
+            self.add_route(Route(path, respond, methods=list(methods), name=name or endpoint.__name__))
             return endpoint
 
         return decorate
@@ -183,6 +180,10 @@ class App(Application):
 
     def mount(self, path: str, app: Any, *, name: str | None = None) -> None:
         """Serve everything below ``path`` with another ASGI application."""
+        if not isinstance(path, str) or not callable(app):
+            raise TypeError(
+                f'mount takes a path and an ASGI application: mount("/path", app), not {path!r} and {app!r}'
+            )
         self.add_route(Mount(path, app=app, name=name))
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
@@ -220,7 +221,7 @@ class App(Application):
             if websocket:
                 self._hooks = (*self._hooks, Hook.of(function))
             else:
-                self._http_hooks.append(_check_http_hook(function))
+                self._http_hooks.append(check_http_function(function, "@app.before_request(websocket=True)"))
             return function
 
         return decorate if function is None else decorate(function)
@@ -237,6 +238,7 @@ class App(Application):
                 nobody expected, which are logged all the same.
             websocket: True for WebSockets only, False for HTTP only; both by default, as in Starlette.
         """
+        check_key(key)
 
         def decorate(function: Hooked) -> Hooked:
             self.add_exception_handler(key, function, websocket=websocket)
@@ -251,7 +253,6 @@ class App(Application):
             raise TypeError(f"an exception handler is a function of the connection and the exception, not {handler!r}")
         if websocket is not False:
             self._handlers.add(key, handler)
-            self._handles_websockets = True
         if websocket is not True:
             if key in (500, Exception):
                 self._check_not_started("a handler for errors that nobody expected")
@@ -275,11 +276,8 @@ class App(Application):
     # What servers call
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not trio.lowlevel.in_trio_task():
-            if scope["type"] != "lifespan":
-                raise StartupError(NEEDS_TRIO)
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": NEEDS_TRIO})
+        if not on_trio():
+            await refuse_asyncio(scope, receive, send)
             return
         scope["app"] = self
         scope[HUB] = self.hub
@@ -307,21 +305,21 @@ class App(Application):
             case "http":
                 return self._http(scope, receive, send)
             case "lifespan":
-                return self._live(scope, receive, send)
+                return serve_lifespan(self._life(), scope, receive, send)
             case unknown:
                 raise ValueError(f"an App serves websocket, http and lifespan, not {unknown!r}")
 
     def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        scope.setdefault("router", self._router)
+        scope.setdefault("router", self._router.http)
         if self._compression is not None:
             scope[COMPRESSION] = self._compression
         if not self._lets_in(scope):
             return refuse_origin(WebSocket(scope, receive, send))
         if self._hooks:
             scope[HOOKS] = (*scope.get(HOOKS, ()), *self._hooks)
-        if self._handles_websockets:
+        if self._handlers.needed:
             scope[HANDLERS] = (self._handlers, *scope.get(HANDLERS, ()))
-        return self._websocket_router.app(scope, receive, send)
+        return self._router.websocket.app(scope, receive, send)
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         for hook in self._http_hooks:
@@ -330,7 +328,7 @@ class App(Application):
             if result is not None:
                 await to_response(result)(scope, receive, send)
                 return
-        await self._router(scope, receive, send)
+        await self._router.http(scope, receive, send)
 
     def _lets_in(self, scope: Scope) -> bool:
         if self.origins is None and CHECKED in scope:
@@ -341,45 +339,27 @@ class App(Application):
             return True
         # Whoever has this list looks again: middleware on the way may lead to a route that has none.
         scope.pop(CHECKED, None)
-        nearer = find_policy(self._websocket_router.routes, scope)
+        nearer = self._router.find_policy(scope)
         return nearer is not None and nearer.allows(scope)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()
-        phase = "startup"
-        try:
-            async with self.hub.running(), self._lifespan(self) as state:
-                if state is not None:
-                    if "state" not in scope:
-                        raise WebSocketStateError("this server has no place for the state that the lifespan yields")
-                    scope["state"].update(state)
-                await send({"type": "lifespan.startup.complete"})
-                phase = "shutdown"
-                await receive()
-        except Exception as error:
-            told = "".join(traceback.format_exception(_unpack(error)))
-            await send({"type": f"lifespan.{phase}.failed", "message": told})  # noqa: ASYNC120 - raised below
-            raise
-        await send({"type": "lifespan.shutdown.complete"})
+    @asynccontextmanager
+    async def _life(self) -> AsyncIterator[Mapping[str, Any] | None]:
+        async with self.hub.running(), self._lifespan(self) as state:
+            yield state
 
 
-def _unpack(error: Exception) -> Exception:
-    """Take the only error out of the groups that nurseries, the hub's among them, have put around it."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+def _check_routes(routes: Iterable[BaseRoute]) -> Iterable[BaseRoute]:
+    if isinstance(routes, BaseRoute):
+        raise TypeError("routes is a list: write App(routes=[...])")
+    return routes
 
 
-def _check_http_hook(hook: Callable[..., Any]) -> Callable[[Request], Any]:
-    name = getattr(hook, "__name__", repr(hook))
-    try:
-        inspect.signature(hook).bind(None)
-    except TypeError:
+def _check_middleware(entry: Middleware) -> Middleware:
+    if inspect.isclass(entry):
         raise TypeError(
-            f"{name} is called with the request and nothing else: write `async def {name}(request)`, or "
-            "@app.before_request(websocket=True) if it is for WebSockets"
-        ) from None
-    return hook
+            f"write Middleware({entry.__name__}, ...) in the list, with Middleware from starlette.middleware"
+        )
+    return entry
 
 
 def _check_path(path: Any, decorator: str) -> None:
@@ -390,20 +370,3 @@ def _check_path(path: Any, decorator: str) -> None:
 @asynccontextmanager
 async def _no_lifespan(app: App) -> AsyncIterator[None]:
     yield
-
-
-def _answer_unknown_paths(route: BaseRoute) -> None:
-    """Have the routers below a ``Mount`` answer as ours does: Starlette's refuse an unknown WebSocket with 403."""
-    router = route.app if isinstance(route, Mount) else None
-    if isinstance(router, Router):
-        if router.default == router.not_found:
-            router.default = _not_found
-        for below in router.routes:
-            _answer_unknown_paths(below)
-
-
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a path that no route knows: 404, for WebSockets too, if the server can refuse with a response."""
-    if scope["type"] == "http":
-        raise HTTPException(status_code=404)
-    await refuse(WebSocket(scope, receive, send), 404, "Not Found")

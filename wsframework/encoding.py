@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -84,8 +85,23 @@ _decode_any = _make_json_decoder(Any)
 
 
 def encode_json(value: Any) -> bytes:
-    """Encode plain values, attrs classes, dataclasses and Structs as compact JSON."""
-    return msgspec.json.encode(value)
+    """Encode plain values, attrs classes, dataclasses and Structs as compact JSON.
+
+    Raises:
+        TypeError: JSON cannot hold it.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except TypeError as error:
+        raise explain_wrong_type(f"this cannot be sent as JSON: {error}", value) from error
+
+
+def explain_wrong_type(told: str, value: object) -> TypeError:
+    """Make the error for a value that cannot be sent. A coroutine is what somebody has forgotten to await."""
+    if inspect.iscoroutine(value):
+        value.close()  # so that Python does not say on top of this that it was never awaited
+        told = f"{value.__qualname__}(...) is a coroutine, which is no message: write `await` before it"
+    return TypeError(told)
 
 
 def to_message(value: Any) -> Message:

@@ -175,7 +175,8 @@ async def _no_farewell(close_code: int) -> None:
     """With dependencies, on_disconnect runs while they are still there, and not if they could not be made."""
 
 
-_HOOKS = ("on_connect", "on_receive", "on_disconnect")
+_CALLED_WITH = {"on_connect": "websocket", "on_receive": "websocket, data", "on_disconnect": "websocket, close_code"}
+_HOOKS = tuple(_CALLED_WITH)
 
 # What the hooks are called in browsers and in other frameworks.
 _ELSEWHERE = {"on_open": "on_connect", "on_message": "on_receive", "on_data": "on_receive", "on_close": "on_disconnect"}
@@ -204,7 +205,7 @@ def _check_hooks(cls: type[WebSocketEndpoint]) -> None:
 def _plan_hooks(cls: type[WebSocketEndpoint]) -> dict[str, Call]:
     """Plan where the parameters are from that the hooks have besides those that every hook gets."""
     plans = {}
-    for name, usual in (("on_connect", "websocket"), ("on_receive", "websocket, data")):
+    for name, usual in _CALLED_WITH.items():
         hook, as_written = getattr(cls, name), inspect.getattr_static(cls, name)
         given = usual.count(",") + (1 if isinstance(as_written, (staticmethod, classmethod)) else 2)
         where = f"{cls.__name__}.{name}"
@@ -213,12 +214,13 @@ def _plan_hooks(cls: type[WebSocketEndpoint]) -> dict[str, Call]:
         except TypeError:
             raise TypeError(f"{where} is called with ({usual}): write `async def {name}(self, {usual})`") from None
         plan = plan_hook(hook, where, given, Scope.MESSAGE if name == "on_receive" else Scope.HANDSHAKE)
-        if plan is not None:
-            plans[name] = plan
-    # Nobody could make them when the handshake has failed, and on_disconnect always runs.
-    if plan_hook(cls.on_disconnect, f"{cls.__name__}.on_disconnect", 3, Scope.HANDSHAKE) is not None:
-        raise TypeError(
-            f"{cls.__name__}.on_disconnect is called with (websocket, close_code) and nothing else: "
-            "keep what it needs in on_connect, as in `self.user = user`"
-        )
+        if plan is None:
+            continue
+        if name == "on_disconnect":
+            # Nobody could make them when the handshake has failed, and on_disconnect always runs.
+            raise TypeError(
+                f"{where} is called with ({usual}) and nothing else: keep what it needs in on_connect, as in "
+                "`self.user = user`"
+            )
+        plans[name] = plan
     return plans

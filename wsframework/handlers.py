@@ -17,9 +17,8 @@ from starlette.exceptions import HTTPException, WebSocketException
 
 from .errors import ClientError
 
-HANDLERS = (
-    "wsframework.exception_handlers"  # where an App leaves its own, and those of the Apps around it, in the scope
-)
+# Where an App leaves its own, and those of the Apps around it, in the scope.
+HANDLERS = "wsframework.exception_handlers"
 
 Key: TypeAlias = int | type[Exception]
 Function: TypeAlias = Callable[[Any, Any], Any]
@@ -54,13 +53,29 @@ class ExceptionHandlers:
         self.debug = debug
         self._functions: dict[Key, Function] = {}
 
+    @property
+    def needed(self) -> bool:
+        """An error may be something that they have a word in."""
+        return self.debug or bool(self._functions)
+
     def add(self, key: Key, function: Function) -> None:
         """Have this function called for that class of exceptions, or that status of an ``HTTPException``."""
         self._functions[key] = function
 
     def find(self, error: Exception) -> Handler | None:
         """Find the handler for an exception."""
-        return _find(self._functions, error)
+        functions = self._functions
+        if isinstance(error, HTTPException) and error.status_code in functions:
+            return Handler(functions[error.status_code])
+        for base in type(error).__mro__:
+            if base is Exception:
+                break
+            if base in functions:
+                return Handler(functions[base])
+        if isinstance(error, EXPECTED):
+            return None
+        function = functions.get(Exception) or functions.get(500)
+        return None if function is None else Handler(function, unexpected=True)
 
 
 def check_key(key: Any) -> Key:
@@ -73,7 +88,10 @@ def check_key(key: Any) -> Key:
         return key
     if inspect.isclass(key) and issubclass(key, Exception):
         return key
-    raise TypeError(f"an exception handler is for a class of exceptions or for a status such as 404, not for {key!r}")
+    raise TypeError(
+        "an exception handler is for a class of exceptions or for a status: write @app.exception_handler(KeyError), "
+        f"or @app.exception_handler(404), above a function; not {key!r}"
+    )
 
 
 def find_handler(scope: Mapping[str, Any], error: Exception) -> Handler | None:
@@ -100,17 +118,3 @@ def _around(scope: Mapping[str, Any]) -> Iterator[ExceptionHandlers]:
             if not (getattr(function, "__module__", None) or "").startswith(("starlette.", "fastapi.")):
                 foreign.add(key, function)
         yield foreign
-
-
-def _find(functions: Mapping[Key, Function], error: Exception) -> Handler | None:
-    if isinstance(error, HTTPException) and error.status_code in functions:
-        return Handler(functions[error.status_code])
-    for base in type(error).__mro__:
-        if base is Exception:
-            break
-        if base in functions:
-            return Handler(functions[base])
-    if isinstance(error, EXPECTED):
-        return None
-    function = functions.get(Exception) or functions.get(500)
-    return None if function is None else Handler(function, unexpected=True)

@@ -31,14 +31,20 @@ def check_accept(offered: Collection[str], subprotocol: str | None, headers: Ite
     """Refuse what an answer that accepts must not say.
 
     Raises:
-        TypeError: a header is no pair of bytes.
+        TypeError: the headers are no pairs of bytes.
         ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header must not travel or is the
             server's own.
     """
     if subprotocol is not None and subprotocol not in offered:
         offer = ", ".join(offered) or "none"
         raise ValueError(f"subprotocol {subprotocol!r} was not offered by the client (it offered: {offer})")
-    for name, value in headers:
+    for pair in headers:
+        try:
+            name, value = pair
+        except (TypeError, ValueError):  # what one gets of a dict is its keys
+            raise TypeError(
+                f"headers are a list of pairs of bytes, such as [(b'x-room', b'1')]; {pair!r} is none"
+            ) from None
         check_header(name, value)
         if name.lower() in _THE_SERVERS:
             raise ValueError(f"{name.decode()} is the server's to send; use accept(subprotocol=...) for a subprotocol")

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from starlette import routing
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from .compression import COMPRESSION, Compression, check_compression
@@ -110,29 +109,3 @@ class FunctionEndpoint:
 
 async def _no_farewell(close_code: int) -> None:
     """A function has its own ``finally``."""
-
-
-def is_http_only(route: routing.BaseRoute) -> bool:
-    """Say whether a route has nothing for WebSockets, and would fail on one instead of passing it on."""
-    if isinstance(route, routing.Mount):
-        return isinstance(route.app, StaticFiles)
-    return isinstance(route, routing.Route)
-
-
-def find_policy(routes: Sequence[routing.BaseRoute], scope: Scope) -> OriginPolicy | None:
-    """Find the list of origins of the route that will serve this, or of the nearest `App` around it that has one.
-
-    It goes the way that Starlette's routers will go: the first route that matches, and so on below it. It is for the
-    connections that the app's own list refuses, so it costs the others nothing.
-    """
-    for route in routes:
-        if is_http_only(route):
-            continue
-        match, found = route.matches(scope)
-        if match is routing.Match.FULL:
-            # An `App` behind a Mount has the same attribute as a route. What middleware hides is not seen, and refused.
-            own = getattr(route, "origins", None) or getattr(getattr(route, "app", None), "origins", None)
-            below = find_policy(getattr(route, "routes", None) or (), {**scope, **found})
-            policy = below or own
-            return policy if isinstance(policy, OriginPolicy) else None
-    return None

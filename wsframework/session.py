@@ -39,8 +39,9 @@ from .websocket import WebSocket
 
 logger: logging.Logger = logging.getLogger("wsframework.endpoint")
 
-# What asyncio says where it does not run: the likeliest mistake of somebody who comes from there.
-_ASYNCIO = frozenset(("no running event loop", "There is no current event loop in thread 'MainThread'."))
+# What asyncio says where it does not run: the likeliest mistake of somebody who comes from there. The last one is that
+# of what waits for a future, such as a Queue.
+_ASYNCIO = ("no running event loop", "There is no current event loop", "no attribute 'create_future'")
 
 
 class Session:
@@ -299,7 +300,7 @@ class Session:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, RuntimeError) and str(error) in _ASYNCIO:
+        if isinstance(error, (RuntimeError, AttributeError)) and any(words in str(error) for words in _ASYNCIO):
             error.add_note(
                 "This runs on Trio, and asyncio does not work here: use trio.sleep for asyncio.sleep, and "
                 "websocket.start_soon for asyncio.create_task"

@@ -418,6 +418,8 @@ class Transport(ABC):
                 case "websocket.http.response.body":
                     await self.send_body(event.get("body") or b"", bool(event.get("more_body")))
                 case unknown:
-                    raise WebSocketStateError(f"a WebSocket application cannot send {unknown!r}")
+                    raise WebSocketStateError(
+                        f"a WebSocket application cannot send an event {unknown!r}; for JSON there is send_json"
+                    )
         except WebSocketDisconnect as end:
             raise ClientGone(end.code, end.reason) from end

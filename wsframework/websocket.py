@@ -14,7 +14,8 @@ from trio.lowlevel import checkpoint
 from .asgi import ASGITransport
 from .close import CloseCode, describe
 from .compression import COMPRESSION
-from .encoding import decode_json, encode_json, expect_bytes, expect_text
+from .elsewhere import OF_WEBSOCKETS, CalledOtherwise
+from .encoding import decode_json, encode_json, expect_bytes, expect_text, explain_wrong_type
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 from .transport import Transport
 
@@ -31,7 +32,7 @@ class Starter(Protocol):
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None: ...
 
 
-class WebSocket(HTTPConnection[Any]):
+class WebSocket(HTTPConnection[Any], CalledOtherwise, elsewhere=OF_WEBSOCKETS):
     """One WebSocket connection, and the request that opened it.
 
     It is a mapping over the ASGI scope and has Starlette's ``url``, ``headers``, ``query_params``, ``path_params``,
@@ -123,6 +124,9 @@ class WebSocket(HTTPConnection[Any]):
                 "this server cannot refuse a handshake with a response of one's own (it does not have the ASGI "
                 "extension websocket.http.response): call `await websocket.close()`, which is answered with 403"
             )
+        if not callable(response):
+            kind = type(response).__name__
+            raise TypeError(f"the response is one of Starlette's, such as PlainTextResponse('no', 401), not {kind}")
         await response(self.scope, self.receive, self.send)
 
     # Messages in
@@ -196,13 +200,15 @@ class WebSocket(HTTPConnection[Any]):
         If it is cancelled: the message either has not begun or arrives whole.
         """
         if not isinstance(data, str):
-            raise TypeError(f"send_text takes a string, not {type(data).__name__}; there is send_bytes and send_json")
+            told = f"send_text takes a string, not {type(data).__name__}; there is send_bytes and send_json"
+            raise explain_wrong_type(told, data)
         await self.transport.send(data)
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message. Waits, raises and is cancelled like `send_text`."""
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"send_bytes takes bytes, not {type(data).__name__}; there is send_text and send_json")
+            told = f"send_bytes takes bytes, not {type(data).__name__}; there is send_text and send_json"
+            raise explain_wrong_type(told, data)
         await self.transport.send(bytes(data))
 
     async def send_json(self, data: Any, mode: Mode = "text") -> None:
@@ -215,21 +221,27 @@ class WebSocket(HTTPConnection[Any]):
         await self.transport.send(payload.decode() if mode == "text" else payload)
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
-        """Send a raw ASGI event.
+        """Send a raw ASGI event. For messages there is `send_text` and its relatives.
 
         Raises:
+            TypeError: it is no event.
             WebSocketDisconnect: the connection has ended.
         """
-        if message["type"] == "websocket.accept" and self.passes_over(
-            message.get("subprotocol"), message.get("headers")
-        ):
+        try:
+            kind = message["type"]
+        except (TypeError, KeyError):
+            told = (
+                "send takes an ASGI event, a dict with a type; for messages there is send_text, send_bytes, send_json"
+            )
+            raise explain_wrong_type(told, message) from None
+        if kind == "websocket.accept" and self.passes_over(message.get("subprotocol"), message.get("headers")):
             await checkpoint()
             return
         try:
             await self.transport.asgi_send(message)
         except ClientGone as end:
             raise WebSocketDisconnect(end.code, end.reason) from end
-        if message["type"] == "websocket.accept" and self.on_accept is not None:
+        if kind == "websocket.accept" and self.on_accept is not None:
             await self.on_accept()
 
     async def ping(self) -> float:

@@ -1,9 +1,12 @@
 """A WebSocket for a path that no route knows, on servers that can refuse with a response and on those that cannot."""
 
 import pytest
+from starlette.routing import BaseRoute, Host, Mount, Router
+from trio.testing import MockClock
 
 from tests.asgi.server import ASGIServer
 from wsframework import App
+from wsframework.testing import HandshakeRefused, connect
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"other": {}}])
@@ -31,3 +34,14 @@ async def test_a_client_that_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     await App()(server.scope, server.receive, server.send)
     assert server.sent == []
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "route", [Mount("/", routes=[]), Mount("/", Router()), Host("testserver", Router([Mount("/", routes=[])]))]
+)
+async def test_routes_below_a_route(route: BaseRoute, autojump_clock: MockClock) -> None:
+    """Those of Starlette that are mounted in the app answer as the app does."""
+    with pytest.raises(HandshakeRefused) as refused:
+        async with connect(App(routes=[route]), "/nowhere"):
+            raise AssertionError("accepted")  # pragma: no cover
+    assert refused.value.status == 404

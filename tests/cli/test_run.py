@@ -19,6 +19,8 @@ from tests.cli.command import PATIENCE, Result, run, serve
 from tests.net.servers import ServedOverSockets
 from wsframework import CloseCode
 from wsframework.cli import main
+from wsframework.cli.command import ELSEWHERE
+from wsframework.cli.limit import parse_limit
 
 ECHO = Path(__file__).parents[2] / "examples" / "echo" / "app.py"
 CLOSING = """
@@ -50,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
         "bare.py": "greeting = 'hello'",
         "named.py": "from wsframework import App\nchat = App()",
         "number.py": "app = 3",
+        "factory.py": "def make_app(): ...",
         "wsgi.py": "def app(environ, start_response): ...",
         "syntax.py": "def app(:",
         "imports.py": "import no_such_thing",
@@ -200,6 +203,12 @@ def test_bad_input_in_a_process_of_its_own(folder: Path) -> None:
         ("notes.txt", "notes.txt is no Python file, which ends in .py"),
         ("number.py", "'app' in number.py is no application, but of type int"),
         ("wsgi:app", "'app' in wsgi is no ASGI application: it does not take scope, receive, send"),
+        (
+            "factory.py:make_app",
+            "'make_app' in factory.py is no ASGI application: it does not take scope, receive, send. "
+            "If it makes one, write `app = make_app()` in factory.py, and name that",
+        ),
+
         ("", "'' does not name an application; write module:app or path/to/file.py"),
         (":app", "':app' does not name an application; write module:app or path/to/file.py"),
         ("good.py:", "'good.py:' does not name an application; write module:app or path/to/file.py"),
@@ -252,6 +261,11 @@ def test_address_that_is_taken(folder: Path) -> None:
         ("203.0.113.1:8000", "cannot listen on 203.0.113.1:8000: this machine has no such address"),
         ("nobody.invalid:8000", "cannot listen on nobody.invalid:8000: this host name is not known"),
         ("::1:8000", "cannot listen on ::1:8000: an IPv6 address stands in brackets, such as [::1]:8000"),
+        (
+            "http://[::1]",
+            "cannot listen on http://[::1]: write host:port and nothing before it, such as 127.0.0.1:8000",
+        ),
+        ("unix:", "cannot listen on unix:: write unix: and a path, such as unix:/run/chat.sock"),
         ("fd://x", "cannot listen on fd://x: write fd:// and the number of an open descriptor, such as fd://3"),
     ],
 )
@@ -278,6 +292,29 @@ def test_wrong_options(invoke: Callable[..., Result]) -> None:
     check_refused(invoke("run"), "Missing argument 'APP'.")
     check_refused(invoke("run", "good.py", "--colour", "1"), "No such option '--colour'.")
     assert invoke("serve").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--uds", "x.sock"], "There is no option --uds here. In its place: --bind unix:/path/of/the.sock"),
+        (["-w", "4"], "There is no option -w here. In its place: --workers"),
+        (["--loop", "uvloop"], "There is no option --loop here. In its place: nothing, since there is no choice"),
+    ],
+)
+def test_options_of_other_servers(invoke: Callable[..., Result], arguments: list[str], words: str) -> None:
+    """What people are used to writing is said in the words of this command."""
+    check_refused(invoke("run", "good.py", *arguments), words)
+
+
+def test_what_stands_for_them_works() -> None:
+    """The options that the hints name are there, and a limit has such a name and such a value."""
+    for hint in ELSEWHERE.values():
+        option, _, value = hint.partition(" ")
+        if option.startswith("-"):
+            assert any(option in parameter.opts for parameter in main.commands["run"].params), hint
+        if option == "--limit":
+            parse_limit(value)
 
 
 def test_help_and_version(invoke: Callable[..., Result]) -> None:

@@ -1,6 +1,7 @@
 """Mistakes in an endpoint that show when it is written, or in a line that says what to do."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -112,25 +113,89 @@ def test_an_init_of_its_own() -> None:
             super().__init__(scope, receive, send)
 
 
-async def test_asyncio_in_a_hook(autojump_clock: MockClock) -> None:
+async def wait_in_a_queue() -> None:
+    await asyncio.Queue[int]().get()
+
+
+async def look_for_a_loop() -> None:
+    raise RuntimeError("There is no current event loop in thread 'wsframework test client'.")  # which is asyncio's
+
+
+@pytest.mark.parametrize("call", [lambda: asyncio.sleep(1), wait_in_a_queue, look_for_a_loop])
+async def test_asyncio_in_a_hook(call: Callable[[], Awaitable[None]], autojump_clock: MockClock) -> None:
     """The error says what to use instead."""
 
     class Asleep(WebSocketEndpoint):
         async def on_receive(self, websocket: WebSocket, data: Any) -> None:
-            await asyncio.sleep(1)
+            await call()
 
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises((RuntimeError, AttributeError)) as caught:
         async with connect(Asleep) as client:
             await client.send("now")
             await client.wait_closed()
     assert "use trio.sleep for asyncio.sleep" in caught.value.__notes__[0]
 
 
-def test_a_lifespan_without_its_decorator() -> None:
-    """It is found when the app is made."""
+@pytest.mark.parametrize("name", ["on_connect", "on_receive", "on_disconnect"])
+def test_a_hook_that_takes_too_little(name: str) -> None:
+    """It is found when the class is written."""
 
-    async def lifespan(app: App) -> Any:
-        yield
+    async def hook(self: object) -> None: ...
 
-    with pytest.raises(TypeError, match="decorate lifespan with @asynccontextmanager"):
-        App(lifespan=lifespan)
+    with pytest.raises(TypeError, match=rf"Chat.{name} is called with .*: write `async def {name}\(self, websocket"):
+        type("Chat", (WebSocketEndpoint,), {name: hook})
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda websocket: websocket.send_text(websocket.receive_text()), "WebSocket.receive_text.* write `await`"),
+        (lambda websocket: websocket.send_bytes(websocket.receive_bytes()), "WebSocket.receive_bytes.* write `await`"),
+        (lambda websocket: websocket.send_json(websocket.receive_json()), "WebSocket.receive_json.* write `await`"),
+        (lambda websocket: websocket.send(websocket.receive()), "WebSocket.receive.* write `await`"),
+        (lambda websocket: websocket.send("hello"), "for messages there is send_text, send_bytes, send_json"),
+        (lambda websocket: websocket.send({"text": "hello"}), "for messages there is send_text, send_bytes, send_json"),
+        (lambda websocket: websocket.send_json(object()), "cannot be sent as JSON: .* type object is unsupported"),
+        (lambda websocket: websocket.app.hub.subscribe("news", websocket), "and then the topic, not 'news'"),
+        (lambda websocket: websocket.app.hub.broadcast("news", websocket.receive()), "write `await`"),
+    ],
+)
+async def test_a_call_with_the_wrong_thing(
+    call: Callable[[WebSocket], Awaitable[Any]], words: str, autojump_clock: MockClock
+) -> None:
+    """The error says what was meant, and nothing is sent."""
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        with pytest.raises(TypeError, match=words):
+            await call(websocket)
+        await websocket.send_text("the next")
+
+    async with connect(app) as client:
+        assert await client.receive() == "the next"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda websocket: websocket.accept(headers={"x": "y"}), "a list of pairs of bytes, such as"),
+        (lambda websocket: websocket.send_denial_response("no"), "one of Starlette's, such as .* not str"),
+    ],
+)
+async def test_an_answer_with_the_wrong_thing(
+    answer: Callable[[WebSocket], Awaitable[Any]], words: str, autojump_clock: MockClock
+) -> None:
+    """The error says what was meant, and the handshake may still be answered."""
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket) -> None:
+        with pytest.raises(TypeError, match=words):
+            await answer(websocket)
+        await websocket.accept()
+        await websocket.send_text("welcome")
+
+    async with connect(app) as client:
+        assert await client.receive() == "welcome"

@@ -272,3 +272,16 @@ async def test_inside_trio() -> None:
     await trio.lowlevel.checkpoint()
     with pytest.raises(WebSocketStateError, match="async with connect"), TestClient(app).websocket_connect("/echo"):
         raise AssertionError("entered")  # pragma: no cover
+
+
+def test_a_session_that_was_not_entered() -> None:
+    """It connects on entering, and says so to whoever has forgotten that."""
+    with pytest.raises(WebSocketStateError, match="it connects when it is entered: `with client.websocket_connect"):
+        TestClient(app).websocket_connect("/echo").send_text("hello")
+
+
+def test_what_is_no_application() -> None:
+    """It is said, and not that the application has failed."""
+    with pytest.raises(TypeError, match="an application is an App, .* not <module 'threading'"):
+        with TestClient(threading).websocket_connect("/"):
+            raise AssertionError("entered")  # pragma: no cover

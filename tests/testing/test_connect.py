@@ -115,8 +115,8 @@ async def test_no_answer_to_the_handshake(autojump_clock: MockClock) -> None:
 
 
 async def test_something_that_is_no_application() -> None:
-    """It fails with Python's own words."""
-    with pytest.raises(TypeError, match="not callable"):
+    """It is said before anything is served."""
+    with pytest.raises(TypeError, match="an application is an App, .* not 'module:app'"):
         async with connect("module:app"):
             raise AssertionError("not reached")
 

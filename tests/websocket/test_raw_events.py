@@ -82,7 +82,11 @@ async def test_closing_with_a_raw_event(autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize(
     ("event", "error", "words"),
     [
-        ({"type": "http.response.start"}, RuntimeError, "a WebSocket application cannot send 'http.response.start'"),
+        (
+            {"type": "http.response.start"},
+            RuntimeError,
+            "cannot send an event 'http.response.start'; for JSON there is send_json",
+        ),
         ({"type": "websocket.send"}, ValueError, "text or bytes"),
         ({"type": "websocket.send", "text": None, "bytes": None}, ValueError, "text or bytes"),
         ({"type": "websocket.close", "code": 1005}, ValueError, "close code 1005 may not be sent"),

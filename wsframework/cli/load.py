@@ -38,8 +38,11 @@ def load_app(target: str) -> Any:
         app = getattr(app, part)
     if not callable(app):
         raise click.ClickException(f"{name!r} in {place} is no application, but of type {type(app).__name__}")
-    if not _takes_three_arguments(app):
-        raise click.ClickException(f"{name!r} in {place} is no ASGI application: it does not take scope, receive, send")
+    if not _takes(app, 3):
+        made = f". If it makes one, write `app = {name}()` in {place}, and name that" if _takes(app, 0) else ""
+        raise click.ClickException(
+            f"{name!r} in {place} is no ASGI application: it does not take scope, receive, send{made}"
+        )
     return app
 
 
@@ -113,9 +116,10 @@ def _suggest(module: ModuleType, place: str) -> str:
     return f"write {place}:{names[0]}" if names else f"name the application as in {place}:name"
 
 
-def _takes_three_arguments(app: Any) -> bool:
+def _takes(function: Any, count: int) -> bool:
+    """Say whether it can be called with so many arguments."""
     try:
-        inspect.signature(app).bind(None, None, None)
+        inspect.signature(function).bind(*[None] * count)
     except ValueError:  # something built in, which does not say
         return True
     except TypeError:

@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from .._version import __version__
+from .command import ServeCommand, arguments_of
 from .lifeline import Post
 from .logs import set_up_logging
 from .parent import serve_with_workers
 from .serving import serve_alone, serve_as_worker
 from .settings import Settings, with_settings
-
-_ARGUMENTS = "wsframework.arguments"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,29 +24,22 @@ def main() -> None:
     """
 
 
-class _Run(click.Command):
-    """A command that keeps its arguments as they were written: workers are started with the same."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
-
-
-@main.command(cls=_Run)
+@main.command(cls=ServeCommand)
 @click.argument("target", metavar="APP")
 @with_settings
 @click.pass_context
 def run(context: click.Context, /, **options: Any) -> None:
     """Serve an application until Ctrl+C.
 
-    APP is the path of a file with an `app` in it, or module:app.
+    APP is the path of a file with an `app` in it, or module:app. For another name add it, as in chat.py:chat_app.
 
     \b
     Examples:
-      wsframework run chat.py
-      wsframework run chat.py --reload
-      wsframework run chat.py --bind 0.0.0.0:8000 --workers 4
-      wsframework run shop.main:app --bind unix:/run/shop.sock
+      wsframework run chat.py                       on http://127.0.0.1:8000
+      wsframework run chat.py --port 0              on a free port, printed
+      wsframework run chat.py --reload              anew when a file changes
+      wsframework run shop.main:app --host 0.0.0.0  for other machines too
+      wsframework run shop.main:app --workers 4     with four processes
     """
     settings = Settings(**options)
     post = Post.take()
@@ -55,7 +47,7 @@ def run(context: click.Context, /, **options: Any) -> None:
     if post is not None:
         code = serve_as_worker(settings, post)
     elif settings.workers is not None or settings.reload:
-        code = serve_with_workers(settings, context.meta[_ARGUMENTS])
+        code = serve_with_workers(settings, arguments_of(context))
     else:
         code = serve_alone(settings)
     context.exit(code)

@@ -18,6 +18,7 @@ from hypercorn.config import Config
 from ..forwarded import TRUSTED, ForwardedHeaders, Kind
 from ..limits import Limits
 from ..server.watchdog import PATIENCE
+from .command import Option
 from .limit import Limit, parse_limits
 
 _DEFAULT_BIND = "127.0.0.1:8000"
@@ -28,7 +29,10 @@ _DRAIN_TO_RELOAD = 0.5
 
 
 def option(*names: str, **settings: Any) -> Any:
-    """Make a field of `Settings` out of what ``click.option`` takes, except for the name of the parameter."""
+    """Make a field of `Settings` out of what ``click.option`` takes, except for the name of the parameter.
+
+    The first option of a group has its ``heading``.
+    """
     default = () if settings.get("multiple") else settings.get("default", False if settings.get("is_flag") else None)
     return attrs.field(default=default, metadata={_OPTION: (names, settings)})
 
@@ -39,16 +43,14 @@ class Settings:
 
     target: str
 
-    # Where to listen
-
     binds: tuple[str, ...] = option(
         "--bind",
         "-b",
+        heading="Where to listen",
         multiple=True,
         metavar="ADDRESS",
-        show_default=_DEFAULT_BIND,
         help="Where to listen: host:port (port 0 takes a free one), unix:path or fd://number. May be given several "
-        "times.",
+        f"times.  [default: {_DEFAULT_BIND}]",
     )
     host: str | None = option(
         "--host", metavar="ADDRESS", help="The address to listen on, 127.0.0.1 by default. --bind takes both in one."
@@ -58,6 +60,7 @@ class Settings:
     )
     certfile: str | None = option(
         "--certfile",
+        heading="TLS",
         type=click.Path(exists=True, dir_okay=False),
         help="A certificate in PEM format, to serve with TLS.",
     )
@@ -65,15 +68,19 @@ class Settings:
         "--keyfile", type=click.Path(exists=True, dir_okay=False), help="The private key of the certificate."
     )
 
-    # Processes
-
     workers: int | None = option(
         "--workers",
+        heading="Processes",
         type=click.IntRange(1, 1024),
         metavar="NUMBER",
         help="Serve with so many processes, which share the sockets and have a hub each. One that crashes is replaced.",
     )
-    reload: bool = option("--reload", is_flag=True, help="For development: start anew when a source file changes.")
+    reload: bool = option(
+        "--reload",
+        heading="While you develop",
+        is_flag=True,
+        help="For development: start anew when a source file changes.",
+    )
     reload_dirs: tuple[Path, ...] = option(
         "--reload-dir",
         multiple=True,
@@ -86,17 +93,10 @@ class Settings:
         metavar="PATTERN",
         help="Other files to watch besides *.py, such as '*.html'. May be given several times.",
     )
-    drain_timeout: float | None = option(
-        "--drain-timeout",
-        type=click.FloatRange(0, min_open=True),
-        metavar="SECONDS",
-        help="How long clients and handlers have to end when the server stops.  [default: 10]",
-    )
-
-    # Proxies
 
     proxy_headers: bool = option(
         "--proxy-headers",
+        heading="Proxies",
         is_flag=True,
         help="Believe a proxy in front about the client's address and the scheme: X-Forwarded-For and "
         "X-Forwarded-Proto.",
@@ -112,15 +112,13 @@ class Settings:
     forwarded_allow_ips: str | None = option(
         "--forwarded-allow-ips",
         metavar="LIST",
-        show_default=",".join(TRUSTED),
         help="With --proxy-headers, whom to believe: addresses and networks with commas between them, unix for peers "
-        "on a Unix socket, '*' for everybody who can connect.",
+        f"on a Unix socket, '*' for everybody who can connect.  [default: {','.join(TRUSTED)}]",
     )
-
-    # What clients may do
 
     limit: tuple[Limit, ...] = option(
         "--limit",
+        heading="What clients may do",
         multiple=True,
         metavar="NAME=VALUE",
         callback=parse_limits,
@@ -132,10 +130,9 @@ class Settings:
         help="Compress messages for clients that can read that, where the application does not say.  [default: off]",
     )
 
-    # Logging
-
     log_level: str = option(
         "--log-level",
+        heading="Logging",
         type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
         default="info",
         show_default=True,
@@ -149,10 +146,17 @@ class Settings:
         help="How to print a line on standard output for every connection that has ended, and for HTTP requests.",
     )
 
-    # Operation
-
+    drain_timeout: float | None = option(
+        "--drain-timeout",
+        heading="Operation",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="How long clients and handlers have to end when the server stops.  [default: 10]",
+    )
     health: bool = option(
-        "--health", is_flag=True, help="Answer /healthz and, with 503 while the server stops, /readyz."
+        "--health",
+        is_flag=True,
+        help="Answer /healthz and, with 503 while the server stops, /readyz.",
     )
     watchdog: float = option(
         "--watchdog",
@@ -248,5 +252,5 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     for field in reversed(attrs.fields(Settings)):
         if _OPTION in field.metadata:
             names, settings = field.metadata[_OPTION]
-            command = click.option(*names, field.name, **settings)(command)
+            command = click.option(*names, field.name, cls=Option, **settings)(command)
     return command

@@ -16,6 +16,7 @@ import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..close import CloseCode, check_close
+from ..elsewhere import OF_HUBS, CalledOtherwise
 from ..encoding import encode_json, to_message
 from ..errors import SubscriptionRefused, WebSocketStateError
 from ..limits import MIB
@@ -47,7 +48,7 @@ _BURST = 64
 Authorize = Callable[[WebSocket, str], Awaitable[bool]]
 
 
-class Hub:
+class Hub(CalledOtherwise, elsewhere=OF_HUBS):
     """Publishes messages to the WebSockets that have subscribed to a topic.
 
     Args:
@@ -180,6 +181,8 @@ class Hub:
 
         If it is cancelled: the client has not subscribed. What it missed may have been sent in part.
         """
+        if not isinstance(websocket, WebSocket):
+            raise TypeError(f"subscribe takes wsframework's WebSocket and then the topic, not {websocket!r}")
         bounds = self._bounds.changed(capacity, max_bytes, overflow)
         if authorize:
             await self._ask(websocket, topic)

@@ -48,6 +48,8 @@ def _split(bind: str) -> tuple[str, int]:
     host, _, port = bind.rpartition(":") if re.search(r":[^\]]*$", bind) else (bind, "", "8000")
     if not bind or bind.isdecimal():
         raise ValueError(f"write host:port, such as 127.0.0.1:{bind or 8000}")
+    if "//" in bind:
+        raise ValueError("write host:port and nothing before it, such as 127.0.0.1:8000")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{port!r} is no port, which is a number up to 65535")
     if host.startswith("[") and host.endswith("]"):
@@ -60,6 +62,8 @@ def _split(bind: str) -> tuple[str, int]:
 def _open_unix(path: str, config: Config, backlog: int) -> socket.socket:
     if AF_UNIX is None:
         raise ValueError("this system has no Unix sockets")
+    if not path:  # Linux would make up a name that nobody knows
+        raise ValueError("write unix: and a path, such as unix:/run/chat.sock")
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.stat(path).st_mode):
             os.unlink(path)  # a server that was killed left it

@@ -25,7 +25,10 @@ async def run_lifespan(
 
     Raises:
         StartupError: the application said that it cannot start, or took too long.
+        TypeError: this is no application.
     """
+    if not callable(app):
+        raise TypeError(f"an application is an App, an endpoint class or another ASGI application, not {app!r}")
     lifespan = _Lifespan(app)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lifespan.run)

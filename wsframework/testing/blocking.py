@@ -13,7 +13,7 @@ import trio
 from starlette.datastructures import Headers
 
 from ..close import CloseCode
-from ..errors import WebSocketDisconnect
+from ..errors import WebSocketDisconnect, WebSocketStateError
 from ..limits import Limits
 from ..transport import Message
 from .client import Client, HandshakeRefused
@@ -217,7 +217,7 @@ class WebSocketTestSession:
         self._portal = portal
         self._open = open_client
         self._stack = ExitStack()
-        self._client: Client
+        self._entered: Client | None = None
         self.accepted_subprotocol: str | None = None
         self.extra_headers: list[tuple[bytes, bytes]] = []
 
@@ -225,19 +225,27 @@ class WebSocketTestSession:
         with ExitStack() as stack:
             stack.enter_context(self._portal)
             try:
-                self._client = stack.enter_context(_Held(self._portal, self._open))
+                client = self._entered = stack.enter_context(_Held(self._portal, self._open))
             except HandshakeRefused as refusal:
                 headers = Headers(raw=refusal.headers)
                 raise WebSocketDenialResponse(refusal.status, headers, refusal.body) from None
             self._stack = stack.pop_all()
-        self.accepted_subprotocol = self._client.subprotocol
-        self.extra_headers = self._client.headers
+        self.accepted_subprotocol = client.subprotocol
+        self.extra_headers = client.headers
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+
+    @property
+    def _client(self) -> Client:
+        if self._entered is None:
+            raise WebSocketStateError(
+                "it connects when it is entered: `with client.websocket_connect(...) as websocket:`"
+            )
+        return self._entered
 
     # Out
 
