@@ -1,5 +1,6 @@
 """Mistakes with an app and its parts: names and arguments of other frameworks, and what is no route, hub or hook."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,8 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 
 from tests.asgi.server import ASGIServer
-from wsframework import App, Hub, WebSocket, WebSocketEndpoint, WebSocketRoute
+from wsframework import App, Hub, StartupError, WebSocket, WebSocketEndpoint, WebSocketRoute, serve
+from wsframework.server import Server
 
 
 def make_websocket() -> WebSocket:
@@ -110,6 +112,10 @@ def nothing() -> None: ...
         (lambda app: app.route("/ws")(on_websocket), r'write @app.websocket\("/ws"\) above it'),
         (lambda app: app.before_request(about), r"or @app.before_request\(websocket=True\) if it is for WebSockets"),
         (lambda app: app.before_request(on_websocket), r"write @app.before_request\(websocket=True\) above it"),
+        (lambda app: Hub(history=100), r"such as History\(size=100\), or a dict of them, not 100"),
+        (lambda app: Hub(history={"news": 100}), "or a dict of them, not {'news': 100}"),
+        (lambda app: Server(app, "127.0.0.1:0"), r"with bind = \['127.0.0.1:8000'\], not '127.0.0.1:0'"),
+        (lambda app: Server(app, limits={"message": 1}), r"such as Limits\(message=65536\), not {'message': 1}"),
         (lambda app: app.exception_handler(on_request), r"write @app.exception_handler\(KeyError\), or"),
     ],
 )
@@ -129,3 +135,9 @@ def test_arguments_that_can_be() -> None:
     app = App(lifespan=asynccontextmanager(bare))
     app.route("/", name="callable")(Respond())
     app.route("/built-in")(max)  # it does not say what it takes
+
+
+def test_a_server_on_asyncio() -> None:
+    """It says how to run it."""
+    with pytest.raises(StartupError, match=r"write trio.run\(serve, app\), not asyncio.run"):
+        asyncio.run(serve(App()))

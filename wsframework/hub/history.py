@@ -42,10 +42,16 @@ class Histories:
     Args:
         chosen: for all topics; or for those whose names match a pattern (``*``, ``?`` and ``[...]``), where the first
             pattern that matches counts; or none.
+
+    Raises:
+        TypeError: it is none of these.
     """
 
     def __init__(self, chosen: History | Mapping[str, History | None] | None) -> None:
         self._patterns = chosen if isinstance(chosen, Mapping) else {"*": chosen}
+        for history in self._patterns.values():
+            if history is not None and not isinstance(history, History):
+                raise TypeError(f"history is a History, such as History(size=100), or a dict of them, not {chosen!r}")
         self.any: bool = any(history is not None for history in self._patterns.values())
 
     def find(self, topic: str) -> History | None:

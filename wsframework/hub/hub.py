@@ -182,7 +182,10 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
         If it is cancelled: the client has not subscribed. What it missed may have been sent in part.
         """
         if not isinstance(websocket, WebSocket):
-            raise TypeError(f"subscribe takes wsframework's WebSocket and then the topic, not {websocket!r}")
+            raise TypeError(
+                "subscribe takes the WebSocket, of a WebSocketRoute of wsframework or of @app.websocket, and then the "
+                f"topic, not {websocket!r}"
+            )
         bounds = self._bounds.changed(capacity, max_bytes, overflow)
         if authorize:
             await self._ask(websocket, topic)

@@ -15,7 +15,7 @@ from hypercorn.config import Config
 
 from ..close import CloseCode, check_close
 from ..compression import Compression, choose
-from ..errors import WebSocketStateError
+from ..errors import StartupError, WebSocketStateError
 from ..health import Health
 from ..limits import Limits
 from .acceptor import Acceptor
@@ -57,6 +57,10 @@ class Server:
         health: bool = False,
         watchdog: float | None = PATIENCE,
     ) -> None:
+        if config is not None and not isinstance(config, Config):
+            raise TypeError(f"config is hypercorn's Config, with bind = ['127.0.0.1:8000'], not {config!r}")
+        if limits is not None and not isinstance(limits, Limits):
+            raise TypeError(f"limits is a Limits, such as Limits(message=65536), not {limits!r}")
         self._app = Health(app, lambda: self.ready) if health else app
         self._watchdog = None if watchdog is None else Watchdog(watchdog)
         self._config = Config() if config is None else config
@@ -100,6 +104,8 @@ class Server:
         If it is cancelled: it accepts no more, closes every WebSocket with 1001, lets every ``on_disconnect`` run,
         gives clients a second to answer, and shuts the application's lifespan down.
         """
+        if not trio.lowlevel.in_trio_task():
+            raise StartupError("this server runs on Trio: write trio.run(serve, app), not asyncio.run(serve(app))")
         if self._begun:
             raise WebSocketStateError("a Server serves once; make another one")
         self._begun = True
