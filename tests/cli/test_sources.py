@@ -82,8 +82,11 @@ async def test_a_cancelled_watch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
 
     async def awatch(*folders: Path, stop_event: threading.Event, **options: Any) -> AsyncIterator[set[Any]]:
-        nursery.cancel_scope.cancel()
-        seen.append(await trio.to_thread.run_sync(stop_event.wait, PATIENCE))
+        def wait() -> None:
+            trio.from_thread.run_sync(nursery.cancel_scope.cancel)
+            seen.append(stop_event.wait(PATIENCE))
+
+        await trio.to_thread.run_sync(wait)
         yield set()
 
     monkeypatch.setattr(sources, "awatch", awatch)
