@@ -126,6 +126,3 @@ class Endpoint(WebSocketEndpoint):
 
 WebSocketRoute("/", Endpoint)
 WebSocketRoute("/function/{room}", function)
-
-# A default of the wrong type is found; in Annotated nothing can be.
-wrong: int = Depends(asynchronous)  # type: ignore[assignment]  # pyright: ignore
