@@ -32,12 +32,13 @@ async def get_user() -> User:
 
 # A default of the wrong type; in Annotated nothing can be found.
 number: int = Depends(get_user)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+other: int = Security(get_user, scopes=["read"])  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 # What was called already, what cannot be called, a scope that there is not, permissions that are no list.
 Depends(42)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 Depends(get_user, scope="request")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 Depends(get_user, cache=False)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-Security(get_user, scope="request")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Security(get_user, scope="request")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 # Bounds that are none, and words that are no option.
 Path(ge="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
