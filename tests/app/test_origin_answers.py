@@ -33,6 +33,7 @@ async def test_a_server_that_can_respond(app: Any) -> None:
     await app(server.scope, server.receive, server.send)
     start, body = server.sent
     assert start["status"] == 403
+    assert (b"content-type", b"text/plain; charset=utf-8") in start["headers"]
     assert body["body"] == b"This Origin is not allowed.\n"
 
 
@@ -69,6 +70,8 @@ async def test_the_log_line(autojump_clock: MockClock, caplog: pytest.LogCapture
         (scope("https://good.com", host=None), "its Host missing on a wss connection"),
         (scope("https://x\r\n2026 INFO all is well\x1b[2J\x85\u2028"), r"'https://x\r\n2026 INFO all is well\x1b[2J"),
         (scope(EVIL, host="a\r\nb\0"), r"its Host 'a\r\nb\x00' on"),
+        (scope("x" * 200), "'" + "x" * 200 + "', its Host"),
+        (scope("x" * 201), "'" + "x" * 200 + "'..., its Host"),
         (scope("x" * 16_000), "'" + "x" * 200 + "'..., its Host"),
     ],
 )

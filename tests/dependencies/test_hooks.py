@@ -77,3 +77,25 @@ async def test_a_handshake_dependency_of_a_hook_ends_with_its_accept(autojump_cl
     async with connect(app) as client:
         await client.wait_closed()
     assert log == ["given back", "accepted", "endpoint"]
+
+
+async def test_a_handshake_dependency_behind_an_accept(autojump_clock: MockClock) -> None:
+    """What the endpoint needs for the handshake is given back before it begins, if a hook has accepted already."""
+    log: list[str] = []
+    app = App()
+
+    async def handle() -> AsyncIterator[str]:
+        yield "handle"
+        log.append("given back")
+
+    @app.before_request(websocket=True)
+    async def accept(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket, handle: str = Depends(handle, scope="handshake")) -> None:
+        log.append(f"endpoint with {handle}")
+
+    async with connect(app) as client:
+        await client.wait_closed()
+    assert log == ["given back", "endpoint with handle"]

@@ -1,6 +1,6 @@
 """`app.dependency_overrides`: what stands in for a dependency, for whom, and for how long."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
 import pytest
@@ -12,6 +12,8 @@ from wsframework import (
     Depends,
     Header,
     Hub,
+    Security,
+    SecurityScopes,
     WebSocket,
     WebSocketEndpoint,
     WebSocketStateError,
@@ -135,3 +137,42 @@ async def test_overrides_are_those_of_one_app(autojump_clock: MockClock) -> None
     for path, name in (("/direct", "outer"), ("/inner/", "header")):
         async with connect(outer, path, headers={"x-name": "header"}) as client:
             assert await client.receive() == name
+
+
+async def test_an_override_that_is_a_plain_generator(autojump_clock: MockClock) -> None:
+    """It gives what it yields, in the loop, and goes on behind the yield when the connection ends."""
+    log: list[str] = []
+
+    def fake() -> Iterator[str]:
+        yield "fake"
+        log.append("end")
+
+    app = App()
+    app.dependency_overrides[get_name] = fake
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket, greeting: Annotated[str, Depends(greet)]) -> None:
+        await websocket.accept()
+        log.append(greeting)
+
+    async with connect(app) as client:
+        await client.wait_closed()
+    assert log == ["hello fake", "end"]
+
+
+async def test_an_override_is_asked_for_the_same_scopes(autojump_clock: MockClock) -> None:
+    """An override that looks at them gets the scopes of the `Security` markers on the way to what it stands for."""
+
+    async def fake(scopes: SecurityScopes) -> str:
+        return scopes.scope_str
+
+    app = App()
+    app.dependency_overrides[get_name] = fake
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket, greeting: Annotated[str, Security(greet, scopes=["read", "me"])]) -> None:
+        await websocket.accept()
+        await websocket.send_text(greeting)
+
+    async with connect(app) as client:
+        assert await client.receive() == "hello read me"

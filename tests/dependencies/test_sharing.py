@@ -242,6 +242,30 @@ async def test_scopes_on_the_way(autojump_clock: MockClock) -> None:
     assert seen == [("items", "me", "items:read"), ()]
 
 
+async def test_scopes_divide_what_needs_somebody_who_looks_at_them(autojump_clock: MockClock) -> None:
+    """Who asks for other permissions gets another value, however deep the dependency is that looks at them."""
+
+    async def check(scopes: SecurityScopes) -> str:
+        return scopes.scope_str
+
+    async def user(checked: Annotated[str, Depends(check)]) -> str:
+        return f"may {checked}"
+
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(
+        websocket: WebSocket,
+        reader: Annotated[str, Security(user, scopes=["read"])],
+        writer: Annotated[str, Security(user, scopes=["write"])],
+    ) -> None:
+        await websocket.accept()
+        await websocket.send_json([reader, writer])
+
+    async with connect(app) as client:
+        assert await client.receive_json() == ["may read", "may write"]
+
+
 async def test_scopes_do_not_divide_what_does_not_look_at_them(autojump_clock: MockClock) -> None:
     """A dependency without SecurityScopes is called once, whoever asks for it."""
     count = Counter()
