@@ -63,17 +63,17 @@ class ExceptionHandlers:
         return _find(self._functions, error)
 
 
-def check_key(key: Any) -> Key:
-    """Return it, if it is a status or a class of exceptions.
+def check_key(key: Any) -> None:
+    """See that it is a status or a class of exceptions.
 
     Raises:
         TypeError: it is neither.
     """
-    if isinstance(key, int) and not isinstance(key, bool):
-        return key
-    if inspect.isclass(key) and issubclass(key, Exception):
-        return key
-    raise TypeError(f"an exception handler is for a class of exceptions or for a status such as 404, not for {key!r}")
+    is_status = isinstance(key, int) and not isinstance(key, bool)
+    if not is_status and not (inspect.isclass(key) and issubclass(key, Exception)):
+        raise TypeError(
+            f"an exception handler is for a class of exceptions or for a status such as 404, not for {key!r}"
+        )
 
 
 def find_handler(scope: Mapping[str, Any], error: Exception) -> Handler | None:

@@ -25,6 +25,7 @@ from wsframework import (
     WebSocketRoute,
     WebSocketStateError,
 )
+from wsframework.server.connection import Connection
 from wsframework.testing import HandshakeRefused, connect
 
 
@@ -355,3 +356,35 @@ def test_mistakes() -> None:
 
     with pytest.raises(TypeError, match="above a function"):
         app.before_request("/path")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("path", ["/class", "/function", "/below/class", "/mounted/it", "/app/"])
+async def test_our_endpoints_keep_the_direct_way(path: str, autojump_clock: MockClock) -> None:
+    """A hook does not stand between an endpoint of ours and the server, wherever the endpoint is mounted."""
+    app = App()
+    transports: list[Any] = []
+
+    @app.before_request(websocket=True)
+    async def look(websocket: WebSocket) -> None:
+        transports.append(websocket.transport)
+
+    async def function(websocket: WebSocket) -> None:
+        transports.append(websocket.transport)
+        await websocket.accept()
+
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            await function(websocket)
+
+    inner = App()
+    inner.websocket("/")(function)
+    app.websocket("/class")(Endpoint)
+    app.websocket("/function")(function)
+    app.add_route(Mount("/below", routes=[WebSocketRoute("/class", Endpoint)]))
+    app.mount("/mounted", Endpoint)
+    app.mount("/app", inner)
+    async with connect(app, path):
+        pass
+    [of_hook, of_endpoint] = transports
+    assert of_hook is of_endpoint
+    assert isinstance(of_endpoint, Connection)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -289,6 +290,22 @@ async def test_inside_starlette(handled: bool, autojump_clock: MockClock) -> Non
     handlers: Any = {OutOfTeaError: no_tea} if handled else {KeyError: no_tea}
     refused = await refusal(Starlette(routes=[StarletteRoute("/", Endpoint)], exception_handlers=handlers))
     assert refused.status == (418 if handled else 500)
+
+
+@pytest.mark.parametrize("framework", [Starlette, FastAPI])
+async def test_handlers_that_a_framework_came_with(framework: Any, autojump_clock: MockClock) -> None:
+    """They are for its own endpoints; ours answer as they do in an App."""
+
+    async def no_tea(websocket: Any, exc: Exception) -> Response:
+        return PlainTextResponse("no tea", 418)
+
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            raise HTTPException(401, "log in")
+
+    app = framework(routes=[StarletteRoute("/", Endpoint)], exception_handlers={OutOfTeaError: no_tea})
+    refused = await refusal(app)
+    assert (refused.status, refused.body) == (401, b"log in")
 
 
 # HTTP

@@ -90,7 +90,7 @@ async def test_forms_of_an_address(node: str, client: tuple[str, int]) -> None:
         "localhost",
         "999.1.1.1",
         "1.2.3",
-        "203.0.113.7:99999",
+        "203.0.113.7:65536",
         "[2001:db8::7",
         "::1%\x1b",
         "\xff",

@@ -171,6 +171,17 @@ async def test_forwarded(value: str, client: str | None, scheme: str, host: str)
     assert (scope["scheme"], host_of(scope)) == (scheme, host)
 
 
+async def test_a_chain_of_proxies_only() -> None:
+    """The address at its beginning is the client, as it is written."""
+    assert client_of(await rewritten(("forwarded", "for=10.0.0.12"), kind="forwarded")) == "10.0.0.12"
+
+
+async def test_a_long_entry_of_ours() -> None:
+    """It may have a thousand bytes, whatever stands left of it."""
+    line = f'for={SPOOFED};{"," * 3000}, for={CLIENT};by="{"x" * 900}"'
+    assert client_of(await rewritten(("forwarded", line), kind="forwarded")) == CLIENT
+
+
 @pytest.mark.parametrize("junk", [",", '",', 'a="x,', "a=b;,", 'a=",";', "for=::1,", "a" * 9 + ",", '\\",', 'a="\\,'])
 async def test_a_header_as_long_as_a_request_head_may_be(junk: str, attempts: Any) -> None:
     """The work that a client can cause grows with the length of what it sends, not with its square."""
