@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from starlette.endpoints import WebSocketEndpoint as StarletteEndpoint
+from starlette.requests import Request
 from starlette.routing import Mount, Route, Router
 from trio.testing import MockClock
 
@@ -149,3 +150,26 @@ def test_a_path_without_a_slash() -> None:
     """A path begins with a slash, as in Starlette."""
     with pytest.raises(ValueError, match="begins with a slash: '/chat', not 'chat'"):
         WebSocketRoute("chat", Where)
+
+
+async def test_names_of_all_routes(autojump_clock: MockClock) -> None:
+    """A WebSocket finds the URLs of all routes, also of those of HTTP, by the names that they are given or have."""
+
+    async def page(request: Request) -> str:
+        return "a page"
+
+    async def named(websocket: WebSocket) -> None:
+        await websocket.accept()
+        names = ["front", "page", "chat", "Where", "gold", "metal"]
+        await websocket.send_json([websocket.url_for(name).path for name in names])
+
+    app = App()
+    app.route("/front", name="front")(page)
+    app.route("/page")(page)
+    app.route("/chat", websocket=True, name="chat")(named)
+    app.websocket("/where")(Where)
+    app.event_stream("/prices/gold", "gold")
+    app.event_stream("/prices/silver", "silver", name="metal")
+    async with connect(app, "/chat") as client:
+        paths = await client.receive_json()
+    assert paths == ["/front", "/page", "/chat", "/where", "/prices/gold", "/prices/silver"]

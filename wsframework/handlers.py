@@ -78,20 +78,18 @@ class ExceptionHandlers:
         return None if function is None else Handler(function, unexpected=True)
 
 
-def check_key(key: Any) -> Key:
-    """Return it, if it is a status or a class of exceptions.
+def check_key(key: Any) -> None:
+    """See that it is a status or a class of exceptions.
 
     Raises:
         TypeError: it is neither.
     """
-    if isinstance(key, int) and not isinstance(key, bool):
-        return key
-    if inspect.isclass(key) and issubclass(key, Exception):
-        return key
-    raise TypeError(
-        "an exception handler is for a class of exceptions or for a status: write @app.exception_handler(KeyError), "
-        f"or @app.exception_handler(404), above a function; not {key!r}"
-    )
+    is_status = isinstance(key, int) and not isinstance(key, bool)
+    if not is_status and not (inspect.isclass(key) and issubclass(key, Exception)):
+        raise TypeError(
+            "an exception handler is for a class of exceptions or for a status: write "
+            f"@app.exception_handler(KeyError), or @app.exception_handler(404), above a function; not {key!r}"
+        )
 
 
 def find_handler(scope: Mapping[str, Any], error: Exception) -> Handler | None:

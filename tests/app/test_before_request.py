@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 import trio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.responses import JSONResponse
+from starlette.routing import Mount
 from starlette.routing import WebSocketRoute as StarletteRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
 from trio.testing import MockClock
@@ -19,16 +18,15 @@ from trio.testing import MockClock
 from wsframework import (
     App,
     CloseCode,
-    Depends,
     HTTPException,
-    Query,
     WebSocket,
     WebSocketEndpoint,
     WebSocketException,
     WebSocketRoute,
     WebSocketStateError,
 )
-from wsframework.testing import HandshakeRefused, TestClient, connect
+from wsframework.server.connection import Connection
+from wsframework.testing import HandshakeRefused, connect
 
 
 class Echo(WebSocketEndpoint):
@@ -258,67 +256,6 @@ async def test_several_hooks_accept(autojump_clock: MockClock) -> None:
         assert await client.receive() == "fine"
 
 
-@pytest.mark.parametrize("path", ["/class", "/function"])
-async def test_dependencies_are_shared(path: str, autojump_clock: MockClock) -> None:
-    """A dependency of a hook is called once for the connection, and the endpoint gets the same value."""
-    log: list[str] = []
-    app = App()
-
-    async def user(token: Annotated[str, Query()]) -> AsyncIterator[str]:
-        log.append("open")
-        yield token
-        log.append("close")
-
-    @app.before_request(websocket=True)
-    async def check(websocket: WebSocket, user: Annotated[str, Depends(user)]) -> None:
-        log.append(f"hook {user}")
-
-    @app.websocket("/function")
-    async def function(websocket: WebSocket, user: Annotated[str, Depends(user)]) -> None:
-        log.append(f"endpoint {user}")
-        await websocket.accept()
-
-    @app.websocket("/class")
-    class Endpoint(WebSocketEndpoint):
-        async def on_connect(self, websocket: WebSocket, user: str = Depends(user)) -> None:
-            log.append(f"endpoint {user}")
-            await websocket.accept()
-
-        async def on_receive(self, websocket: WebSocket, data: str) -> None:
-            pass
-
-    async with connect(app, f"{path}?token=ada") as client:
-        await client.close()
-    assert log == ["open", "hook ada", "endpoint ada", "close"]
-    with pytest.raises(HandshakeRefused) as refused:
-        async with connect(app, path):
-            pass
-    assert b"'token'" in refused.value.body
-
-
-async def test_a_handshake_dependency_of_a_hook_ends_with_its_accept(autojump_clock: MockClock) -> None:
-    """What yields for the handshake is given back when the hook has accepted, before the endpoint begins."""
-    log: list[str] = []
-    app = App()
-
-    async def handle() -> AsyncIterator[str]:
-        yield "handle"
-        log.append("given back")
-
-    @app.before_request(websocket=True)
-    async def check(websocket: WebSocket, handle: str = Depends(handle, scope="handshake")) -> None:
-        await websocket.accept()
-        log.append("accepted")
-
-    @app.websocket("/")
-    async def endpoint(websocket: WebSocket) -> None:
-        log.append("endpoint")
-
-    async with connect(app) as client:
-        await client.wait_closed()
-    assert log == ["given back", "accepted", "endpoint"]
-
-
 async def test_a_hook_is_cancelled_when_its_client_leaves(autojump_clock: MockClock) -> None:
     """After the grace of a second; the endpoint is not reached."""
     log: list[str] = []
@@ -421,53 +358,33 @@ def test_mistakes() -> None:
         app.before_request("/path")  # type: ignore[call-overload]
 
 
-# HTTP
-
-
-def test_http_hooks() -> None:
-    """They run before any route, in order; what one returns is the response, and the rest is not reached."""
-    log: list[str] = []
-
-    async def page(request: Request) -> PlainTextResponse:
-        return PlainTextResponse(f"page for {request.state.user}")
-
-    app = App([Route("/page", page)])
-
-    @app.before_request
-    async def first(request: Request) -> Any:
-        request.state.user = request.query_params.get("user")
-        if request.query_params.get("maintenance"):
-            return {"error": "closed"}
-        return None
-
-    @app.before_request()
-    def second(request: Request) -> None:
-        log.append(request.url.path)
-        if request.state.user is None:
-            raise HTTPException(401, "log in")
-
-    client = TestClient(app)
-    assert client.get("/page?user=ada").text == "page for ada"
-    assert client.get("/page").status_code == 401
-    assert client.get("/nowhere").status_code == 401
-    assert client.get("/page?maintenance=1").json() == {"error": "closed"}
-    assert log == ["/page", "/page", "/nowhere"]
-
-
-def test_http_and_websocket_hooks_are_two_things() -> None:
-    """A hook for the one does not run before the other."""
+@pytest.mark.parametrize("path", ["/class", "/function", "/below/class", "/mounted/it", "/app/"])
+async def test_our_endpoints_keep_the_direct_way(path: str, autojump_clock: MockClock) -> None:
+    """A hook does not stand between an endpoint of ours and the server, wherever the endpoint is mounted."""
     app = App()
+    transports: list[Any] = []
 
-    @app.before_request
-    async def for_http(request: Request) -> str:
-        return "stopped"
+    @app.before_request(websocket=True)
+    async def look(websocket: WebSocket) -> None:
+        transports.append(websocket.transport)
 
-    @app.websocket("/")
-    async def endpoint(websocket: WebSocket) -> None:
+    async def function(websocket: WebSocket) -> None:
+        transports.append(websocket.transport)
         await websocket.accept()
-        await websocket.send_text("open")
 
-    client = TestClient(app)
-    with client.websocket_connect("/") as websocket:
-        assert websocket.receive_text() == "open"
-    assert client.get("/").text == "stopped"
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            await function(websocket)
+
+    inner = App()
+    inner.websocket("/")(function)
+    app.websocket("/class")(Endpoint)
+    app.websocket("/function")(function)
+    app.add_route(Mount("/below", routes=[WebSocketRoute("/class", Endpoint)]))
+    app.mount("/mounted", Endpoint)
+    app.mount("/app", inner)
+    async with connect(app, path):
+        pass
+    [of_hook, of_endpoint] = transports
+    assert of_hook is of_endpoint
+    assert isinstance(of_endpoint, Connection)

@@ -134,6 +134,38 @@ async def test_a_browser_that_comes_back_gets_what_it_missed(autojump_clock: Moc
                 assert browser.events == ["event: gap\ndata: null", "data: 3"]
 
 
+async def test_a_browser_that_is_new(autojump_clock: MockClock) -> None:
+    """It gets what is published from then on, unless the stream begins with the latest."""
+    async with running(history=History(size=3)) as app:
+        app.event_stream("/events", "news")
+        await app.hub.broadcast("news", "1")
+        async with browse(app) as browser:
+            assert browser.events == []
+            await app.hub.broadcast("news", "2")
+            await wait_all_tasks_blocked()
+            assert browser.events == ["data: 2"]
+
+
+async def test_bytes_that_wait_for_a_slow_browser(autojump_clock: MockClock) -> None:
+    """They are bounded as their number is."""
+    async with running() as app:
+        app.event_stream("/events", "news", max_bytes=1000, overflow=Overflow.DROP_OLDEST)
+        async with browse(app) as browser:
+            browser.stall()
+            for number in range(9):
+                await app.hub.broadcast("news", str(number) * 400)
+                await wait_all_tasks_blocked()
+            browser.resume()
+            await wait_all_tasks_blocked()
+            assert [event[:18] for event in browser.events] == [
+                "data: 000000000000",
+                "data: 111111111111",
+                "event: gap\ndata: 5",
+                "data: 777777777777",
+                "data: 888888888888",
+            ]
+
+
 @pytest.mark.parametrize(
     ("overflow", "events"),
     [

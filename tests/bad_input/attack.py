@@ -24,7 +24,7 @@ import attrs
 
 from tests.server.builders import client_close, client_text, upgrade
 
-PATIENCE = 10.0  # seconds until a server that does not answer is given up
+PATIENCE = 30.0  # seconds until a server that does not answer is given up
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -87,6 +87,12 @@ class Client:
         """Have something echoed."""
         self.send(client_text(text))
         assert self.frame() == (1, text.encode())
+
+    def close(self) -> None:
+        """Close in style."""
+        self.send(client_close(1000))
+        assert self.close_code() == 1000
+        self.ends()
 
     def rest(self) -> bytes:
         """Everything up to the end, which may be a reset."""
@@ -180,9 +186,10 @@ class AttackedServer:
             assert client.response()[0] == 200
             client.leave()
 
-    def report(self) -> Report:
+    def report(self, *, release: bool = False) -> Report:
+        """What it says of itself; with ``release`` the endpoints that wait for a word get it."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write("release\n" if release else "\n")
         self._process.stdin.flush()
         return Report(**json.loads(self._read()))
 
@@ -264,35 +271,42 @@ class Attack:
             assert time.monotonic() < end, f"an earlier attack has left something behind: {before}"
             time.sleep(0.001)
         self.before = self.after = before
+        self._log: list[dict[str, Any]] = []
+        self._notes: list[str] = []
+        self._peak = 0
 
     def connect(self, *, receive_buffer: int | None = None) -> Client:
         client = Client(self.server.address, receive_buffer=receive_buffer)
         self.clients.append(client)
         return client
 
+    def report(self, *, release: bool = False) -> Report:
+        """What the server says now. What it has logged is kept for the end, whoever asks for it before."""
+        report = self.server.report(release=release)
+        self._log += report.log
+        self._notes += report.notes
+        self._peak = max(self._peak, report.peak)
+        return report
+
     def wait_until(self, condition: Callable[[Report], bool]) -> None:
-        """Wait for something that the server counts."""
+        """Wait for something that the server counts or notes."""
         end = time.monotonic() + PATIENCE
-        while not condition(report := self.server.report()):
+        while not condition(report := self.report()):
             assert time.monotonic() < end, f"waited in vain: {report}"
             time.sleep(0.001)
 
     def wait_until_over(self) -> None:
         """Wait until the server has nothing left of the clients: counters come when a socket is let go."""
-        log, notes, peak = [], [], 0
         end = time.monotonic() + PATIENCE
         while True:
-            self.after = self.server.report()
-            log += self.after.log
-            notes += self.after.notes
-            peak = max(peak, self.after.peak)
+            self.after = self.report()
             came = self.after.accepted - self.before.accepted
             if came >= len(self.clients) and self.after.open <= self.before.open:
                 if self.after.tasks <= self.before.tasks:
                     break
             assert time.monotonic() < end, f"left behind: {self.after}"
             time.sleep(0.01)
-        self.after.log, self.after.notes, self.after.peak = log, notes, peak
+        self.after.log, self.after.notes, self.after.peak = self._log, self._notes, self._peak
 
     @property
     def cpu(self) -> float:

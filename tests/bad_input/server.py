@@ -1,8 +1,8 @@
 """The server that is attacked, in a process of its own: ``python -m tests.bad_input.server OPTIONS``.
 
 The options are JSON: limits, and a folder of static files. The first line that it prints is its URL. From then on it
-answers each line that it reads with one line of JSON: what it has counted, used and logged since the line before. It
-ends with its standard input.
+answers each line that it reads with one line of JSON: what it has counted, used and logged since the line before. The
+line "release" has endpoints go on that wait for it. It ends with its standard input.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from wsframework import (
 from wsframework.server import Server
 
 NOTES: list[str] = []  # what endpoints have seen
+WAITING = trio.lowlevel.ParkingLot()  # endpoints that wait for a word of the tests
 
 
 class Log(logging.Handler):
@@ -107,7 +108,11 @@ class CancelsItself(WebSocketEndpoint):
 
 
 class AcceptsLate(Echo):
+    """Accepts when a test gives the word for it, and when what clients did before that has been looked at."""
+
     async def on_connect(self, websocket: WebSocket) -> None:
+        NOTES.append("not yet")
+        await WAITING.park()
         await trio.sleep(0.05)
         await websocket.accept()
 
@@ -293,7 +298,9 @@ async def main(options: dict[str, Any]) -> None:
     async with trio.open_nursery() as nursery:
         urls = await nursery.start(server.run)
         print(urls[0], flush=True)
-        while await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
+        while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
+            if line == "release\n":
+                WAITING.unpark_all()
             print(describe(server, log), flush=True)
         nursery.cancel_scope.cancel()
 

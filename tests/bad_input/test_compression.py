@@ -39,13 +39,6 @@ def connect(attack: Attack, path: str = "/deflate/echo") -> Client:
     return client
 
 
-def end(client: Client) -> None:
-    """Close in style."""
-    client.send(client_close(1000))
-    assert client.close_code() == 1000
-    client.ends()
-
-
 def declined(row: str, *offers: bytes) -> None:
     """The client gets its WebSocket, without the extension; a compressed message is then a violation."""
 
@@ -121,7 +114,7 @@ def many_bombs(attack: Attack) -> None:
     message = compressed(BINARY, compress(bytes(MIB)))
     client.send(message * 64, client_text("how much?"))
     assert client.frame() == (TEXT, b"64 %d" % (64 * MIB))
-    end(client)
+    client.close()
 
 
 @in_rows(CASES, "F17 messages of 1 MiB that nobody takes", outcome="closed 1006")
@@ -151,7 +144,7 @@ def empty_messages(attack: Attack) -> None:
     client = connect(attack, "/deflate/sink")
     client.send(compressed(BINARY, b"\0") * 100_000, client_text("how much?"))
     assert client.frame() == (TEXT, b"100000 0")
-    end(client)
+    client.close()
 
 
 CLIENTS = 200
@@ -170,7 +163,7 @@ def many_windows(attack: Attack) -> None:
         assert opcode == BINARY
         assert zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff") == message
     for client in clients:
-        end(client)
+        client.close()
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

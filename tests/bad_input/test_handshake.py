@@ -10,7 +10,6 @@ import pytest
 
 from tests.bad_input.attack import MIB, PATIENCE, Attack, Case, Cases, Client, attacking, in_rows
 from tests.bad_input.conftest import ServerFor
-from tests.bad_input.server import ANSWERS
 from tests.server.builders import KEY, client_close, client_frame, client_header, client_text, upgrade
 
 CASES: Cases = []
@@ -40,16 +39,9 @@ def accepted(row: str, *request: bytes) -> None:
         client.send(*request)
         assert client.response()[0] == 101
         client.echo()
-        end(client)
+        client.close()
 
     in_rows(CASES, row, outcome="closed 1000")(run)
-
-
-def end(client: Client) -> None:
-    """Close in style."""
-    client.send(client_close(1000))
-    assert client.close_code() == 1000
-    client.ends()
 
 
 EXTENSIONS = b"Sec-WebSocket-Extensions: "
@@ -144,10 +136,18 @@ def byte_behind(attack: Attack) -> None:
     client.ends()
 
 
+def not_yet_answered(attack: Attack, *behind: bytes) -> Client:
+    """A client whose request the application has, and will answer when the server is told to release it."""
+    client = attack.connect()
+    client.send(upgrade(target=b"/late"), *behind)
+    attack.wait_until(lambda report: "not yet" in report.notes)
+    return client
+
+
 @in_rows(CASES, "H8 frame behind the request", outcome="closed 1000")
 def frame_behind(attack: Attack) -> None:
-    client = attack.connect()
-    client.send(upgrade(target=b"/late"), client_text("early"), client_close(1000))
+    client = not_yet_answered(attack, client_text("early"), client_close(1000))
+    attack.report(release=True)
     assert client.response()[0] == 101
     assert client.frame() == (1, b"early")
     assert client.close_code() == 1000
@@ -157,8 +157,8 @@ def frame_behind(attack: Attack) -> None:
 @in_rows(CASES, "H8 many frames before the endpoint accepts", outcome="closed 1000")
 def many_frames_behind(attack: Attack) -> None:
     """They wait, and are all delivered."""
-    client = attack.connect()
-    client.send(upgrade(target=b"/late"), client_frame(2, bytes(1000), mask=bytes(4)) * 200, client_close(1000))
+    client = not_yet_answered(attack, client_frame(2, bytes(1000), mask=bytes(4)) * 200, client_close(1000))
+    attack.report(release=True)
     assert client.response()[0] == 101
     for _ in range(200):
         assert client.frame() == (2, bytes(1000))
@@ -214,7 +214,7 @@ def expect(attack: Attack) -> None:
     client = attack.connect()
     client.send(upgrade(b"Expect: 100-continue", target=b"/echo"))
     assert client.response()[0] == 101
-    end(client)
+    client.close()
 
 
 @in_rows(CASES, "N17 request and then an upgrade", outcome="http")
@@ -258,12 +258,12 @@ def endless_dribbled(attack: Attack) -> None:
 @in_rows(CASES, "H27 a byte of the head now and then", outcome="refused 408", limits=HASTY)
 def slowloris(attack: Attack) -> None:
     """The deadline is for the whole head; it is not renewed by every byte."""
-    client = attack.connect()
     begin = time.monotonic()
+    client = attack.connect()
     for byte in upgrade(b"X: " + b"a" * 1000):
         client.send(bytes((byte,)))
         time.sleep(0.02)
-        if attack.server.report().outcomes["refused 408"] > attack.before.outcomes["refused 408"]:
+        if attack.report().outcomes["refused 408"] > attack.before.outcomes["refused 408"]:
             break
     assert HASTY["handshake_timeout"] * 0.9 < time.monotonic() - begin < PATIENCE
     assert client.response()[0] == 408
@@ -273,8 +273,8 @@ def slowloris(attack: Attack) -> None:
 @in_rows(CASES, "H28 silence", outcome="lost", limits=HASTY)
 def silence(attack: Attack) -> None:
     """Who says nothing is answered nothing."""
-    client = attack.connect()
     begin = time.monotonic()
+    client = attack.connect()
     client.ends()
     assert HASTY["handshake_timeout"] * 0.9 < time.monotonic() - begin < PATIENCE
 
@@ -305,18 +305,16 @@ def resets_early(attack: Attack) -> None:
 @in_rows(CASES, "N19 half-close behind the head", outcome="lost")
 def half_close(attack: Attack) -> None:
     """Who ends its side before it is answered has left: a WebSocket needs both directions."""
-    client = attack.connect()
-    client.send(upgrade(target=b"/late"))
+    client = not_yet_answered(attack)
     client.socket.shutdown(socket.SHUT_WR)
+    attack.report(release=True)
     client.rest()
 
 
 @in_rows(CASES, "N19 reset between the head and the answer", outcome="lost")
 def reset_before_accept(attack: Attack) -> None:
-    client = attack.connect()
-    client.send(upgrade(target=b"/late"))
-    time.sleep(0.01)
-    client.reset()
+    not_yet_answered(attack).reset()
+    attack.report(release=True)
 
 
 @in_rows(CASES, "N20 200 clients that connect and reset", outcomes={"lost": 200})
@@ -330,64 +328,6 @@ def many_heads(attack: Attack) -> None:
     """A client whose request head is not whole costs a socket and its few bytes."""
     for _ in range(500):
         attack.connect().send(upgrade()[:-2])
-
-
-# What applications get wrong
-
-
-def wrong_answer(what: str, told: str) -> None:
-    """The application gets a ValueError, and nothing of its answer is on the wire."""
-
-    def run(attack: Attack) -> None:
-        client = attack.connect()
-        client.send(upgrade(b"Sec-WebSocket-Protocol: chat", target=b"/answer/" + what.encode()))
-        status, fields, _ = client.response()
-        assert status == 403
-        assert not {"x-name", "set-cookie", "x"} & set(fields)
-        client.ends()
-
-    def verify(attack: Attack) -> None:
-        (note,) = attack.after.notes
-        assert note.startswith("ValueError: ")
-        assert told in note
-
-    row = "H36" if what.startswith("subprotocol") else "H35"
-    in_rows(CASES, f"{row} {what}", outcome="refused 403", verify=verify)(run)
-
-
-for what in ANSWERS:
-    wrong_answer(what, "not offered" if what.startswith("subprotocol") else "")
-
-
-def told_of_line_ends(attack: Attack) -> None:
-    (note,) = attack.after.notes
-    assert "CR, LF or NUL" in note
-
-
-@in_rows(CASES, "H35 line end in a refusal", outcome="refused 403", verify=told_of_line_ends)
-def wrong_refusal(attack: Attack) -> None:
-    client = attack.connect()
-    client.send(upgrade(target=b"/refuse-with"))
-    status, fields, _ = client.response()
-    assert status == 403
-    assert not {"x-reason", "set-cookie"} & set(fields)
-    client.ends()
-
-
-@in_rows(CASES, "H41 two clients and what they might share", outcomes={"closed 1000": 2})
-def shared_state(attack: Attack) -> None:
-    clients = {word: attack.connect() for word in ("one", "two")}
-    for client in clients.values():
-        client.send(upgrade(target=b"/remember"))
-    for client in clients.values():
-        assert client.response()[0] == 101
-    for _ in range(2):
-        for word, client in clients.items():
-            client.send(client_text(word))
-        for word, client in clients.items():
-            assert client.frame() == (1, f'["{word}","{word}",["{word}"]]'.encode())
-    for client in clients.values():
-        end(client)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

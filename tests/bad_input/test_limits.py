@@ -9,19 +9,12 @@ from collections.abc import Iterator
 import pytest
 from hpack import Encoder
 
-from tests.bad_input.attack import KIB, MIB, PATIENCE, Attack, Case, Cases, Client, attacking, in_rows
+from tests.bad_input.attack import KIB, MIB, PATIENCE, Attack, Case, Cases, attacking, in_rows
 from tests.bad_input.conftest import ServerFor
-from tests.server.builders import client_close, client_frame, client_text, upgrade
+from tests.server.builders import client_frame, client_text, upgrade
 
 CASES: Cases = []
 NO_MASK = bytes(4)
-
-
-def end(client: Client) -> None:
-    """Close in style."""
-    client.send(client_close(1000))
-    assert client.close_code() == 1000
-    client.ends()
 
 
 # Pages of other sites. The host of all these requests is example.com, on a connection without TLS.
@@ -48,7 +41,7 @@ def friend(row: str, *fields: bytes, target: bytes = b"/echo") -> None:
         client.send(upgrade(*fields, target=target))
         assert client.response()[0] == 101
         client.echo()
-        end(client)
+        client.close()
 
     in_rows(CASES, row, outcome="closed 1000")(run)
 
@@ -93,12 +86,12 @@ def too_many(attack: Attack) -> None:
     late.ends()
     clients[0].echo()
     last = clients.pop()
-    end(last)
+    last.close()
     last.leave()
     attack.wait_until(lambda report: report.open == 7)
-    end(attack.connect().upgrade())
+    attack.connect().upgrade().close()
     for client in clients:
-        end(client)
+        client.close()
 
 
 for row, limits in (("F26 one connection too many", FEW), ("F26 one too many of an address", FEW_PER_ADDRESS)):
@@ -114,7 +107,7 @@ def far_too_many(attack: Attack) -> None:
     before = attack.before.accepted
     attack.wait_until(lambda report: report.accepted - before == 307)  # those in the backlog would find room otherwise
     for client in clients:
-        end(client)
+        client.close()
 
 
 @in_rows(CASES, "F26 1,000 connections that go as they come", outcomes={"closed 1006": 1000})
@@ -153,7 +146,7 @@ def short_burst(attack: Attack) -> None:
     client = attack.connect().upgrade("/sink")
     client.send(client_frame(2, b"x", mask=NO_MASK) * 900, client_text("how much?"))
     assert client.frame() == (1, b"900 900")
-    end(client)
+    client.close()
 
 
 # HTTP/2

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.bad_input import test_compression, test_frames, test_handshake, test_limits
+from tests.bad_input import test_answers, test_compression, test_ends, test_frames, test_handshake, test_limits
 from tests.bad_input.attack import Case
 from tests.bad_input.rows import OUT_OF_SCOPE, ROWS
 
-CASES: list[Case] = [*test_handshake.CASES, *test_compression.CASES, *test_frames.CASES, *test_limits.CASES]
+MODULES = (test_handshake, test_answers, test_compression, test_frames, test_ends, test_limits)
+CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 
 
 def test_every_row_is_tested_or_has_a_reason_why_not() -> None:

@@ -65,6 +65,12 @@ class Served:
         """Send a signal."""
         self._process.send_signal(number)
 
+    def next_line(self) -> str:
+        """Wait for the next line that it says on standard output; what it says later is in the `Result`."""
+        assert self._process.stdout is not None
+        with self._guarded():
+            return self._process.stdout.readline()
+
     def close_output(self) -> None:
         """Stop to read what it says on standard output."""
         assert self._process.stdout is not None
@@ -108,10 +114,14 @@ def serve(
 
     With ``errors``, standard error goes to that file, where it can be read while it serves.
     """
-    bind = () if any(argument.startswith(("--bind", "-b", "--port")) for argument in arguments) else ("--port", "0")
+    defaults = []
+    if not any(argument.startswith(("--bind", "-b", "--port")) for argument in arguments):
+        defaults += ["--port", "0"]
+    if "--watchdog" not in arguments:
+        defaults += ["--watchdog", str(PATIENCE)]  # that this machine is busy is no news
     with nullcontext(subprocess.PIPE) if errors is None else errors.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "wsframework", "run", *arguments, *bind],
+            [sys.executable, "-m", "wsframework", "run", *arguments, *defaults],
             cwd=folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,  # at a terminal SIGHUP would mean something else

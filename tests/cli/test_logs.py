@@ -102,7 +102,7 @@ def test_a_handler_that_blocks_is_named(folder: Path) -> None:
     with serve("app.py", "--watchdog", "0.05", folder=folder) as served:
         visit(served, 0.5)
         result = served.stop(signal.SIGTERM)
-    assert "WARNING wsframework.server: the event loop has been blocked for 0." in result.err
+    assert re.search(r"WARNING wsframework\.server: the event loop has been blocked for \d+\.\d s", result.err)
     assert f"by Slow.on_receive ({folder / 'app.py'}:9)" in result.err
     with serve("app.py", "--watchdog", "0", folder=folder) as served:
         visit(served, 0.1)

@@ -71,8 +71,8 @@ async def test_a_signal_that_comes_twice(folder: Path) -> None:
     with serve("app.py", "--access-log", "off", folder=folder) as served, trio.fail_after(PATIENCE):
         async with ServedOverSockets(served.url).connect() as client:
             assert await client.receive() == "welcome"
-            served.signal(signal.SIGINT)
-            served.signal(signal.SIGTERM)
+            for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):  # it finds both at once
+                served.signal(number)
             assert (await client.wait_closed()).code in (CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART)
         result = await trio.to_thread.run_sync(served.wait)
     assert (result.code, result.out) == (0, "stopping\n")

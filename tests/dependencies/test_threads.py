@@ -36,7 +36,7 @@ async def test_a_plain_function_runs_in_a_thread() -> None:
         got.extend([loop, *thread])
         await websocket.accept()
 
-    async with connect(app):
+    async with connect(app, deadline=10):
         pass
     loop, thread, value = got
     assert loop == threading.get_ident()
@@ -152,9 +152,11 @@ async def test_ends_do_not_wait_for_begins(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_client_that_leaves_waits_for_the_thread() -> None:
     """A thread cannot be stopped: what a generator opened in one is closed, however late that is."""
     log: list[str] = []
+    begun = threading.Event()
     may_go_on = threading.Event()
 
     def slow() -> Iterator[None]:
+        begun.set()
         assert may_go_on.wait(timeout=20)
         log.append("open")
         yield
@@ -177,7 +179,9 @@ async def test_a_client_that_leaves_waits_for_the_thread() -> None:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(impatient_client)
-            await trio.sleep(0.3)  # a thread cannot be waited for in virtual time
+            while not begun.is_set():  # noqa: ASYNC110 - a thread's event
+                await trio.sleep(0.001)
+            await trio.sleep(0.3)  # until the client's deadline, which is counted already, has passed
             may_go_on.set()
     assert (log[0], log[-1]) == ("open", "close")
 
@@ -197,6 +201,6 @@ async def test_a_class_is_called_at_once() -> None:
         got.append(where.thread)
         await websocket.accept()
 
-    async with connect(app):
+    async with connect(app, deadline=10):
         pass
     assert got == [threading.get_ident()]

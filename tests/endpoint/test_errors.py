@@ -275,7 +275,7 @@ async def test_no_hub(autojump_clock: MockClock) -> None:
             await client.wait_closed()
 
 
-async def test_the_apps_hub() -> None:
+async def test_the_apps_hub(autojump_clock: MockClock) -> None:
     """self.hub is the hub of the app that the endpoint belongs to, as websocket.app.hub."""
     same: list[bool] = []
     app = App()

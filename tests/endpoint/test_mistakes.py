@@ -90,14 +90,21 @@ async def test_a_disconnect_at_the_top_of_a_foreign_application(
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("on_message", "on_receive"), ("on_open", "on_connect"), ("on_close", "on_disconnect")]
+    ("name", "meant"),
+    [
+        ("on_open", "on_connect"),
+        ("on_message", "on_receive"),
+        ("on_data", "on_receive"),
+        ("on_close", "on_disconnect"),
+        ("on_recieve", "on_receive"),
+    ],
 )
 def test_hooks_of_other_frameworks(name: str, meant: str) -> None:
     """A hook that is called otherwise elsewhere is found when the class is written, and not silently never called."""
 
     async def hook(self: object, *args: object) -> None: ...
 
-    with pytest.raises(TypeError, match=f"did you mean {meant}"):
+    with pytest.raises(TypeError, match=rf"did you mean {meant}\?"):
         type("Chat", (WebSocketEndpoint,), {name: hook})
 
 

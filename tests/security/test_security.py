@@ -5,9 +5,10 @@ import logging
 from typing import Annotated, Any
 
 import pytest
+from starlette.requests import HTTPConnection, Request
 from trio.testing import MockClock
 
-from wsframework import App, Depends, Security, WebSocket, WebSocketEndpoint
+from wsframework import App, Depends, HTTPException, Security, WebSocket, WebSocketEndpoint
 from wsframework.security import (
     APIKeyCookie,
     APIKeyHeader,
@@ -96,11 +97,15 @@ async def test_basic(autojump_clock: MockClock) -> None:
     assert await found_by(HTTPBasic(), headers=basic("ada:pä:ss")) == HTTPBasicCredentials("ada", "pä:ss")
     assert await refusal(HTTPBasic(realm="the room")) == (401, b"Not authenticated", 'Basic realm="the room"')
     assert await found_by(HTTPBasic(auto_error=False)) is None
-    with pytest.raises(ValueError, match="without quotation marks"):
-        HTTPBasic(realm='a"b')
+    for realm in ('a"b', "a\nb", "ä"):
+        with pytest.raises(ValueError, match="without quotation marks"):
+            HTTPBasic(realm=realm)
 
 
-@pytest.mark.parametrize("headers", [{"authorization": "Basic !"}, basic("no colon"), basic(b"\xff:x")])
+@pytest.mark.parametrize(
+    "headers",
+    [{"authorization": "Basic !"}, {"authorization": "Basic YWRh*OmE="}, basic("no colon"), basic(b"\xff:x")],
+)
 async def test_malformed_basic(headers: dict[str, str], autojump_clock: MockClock) -> None:
     """What is there and cannot be read is refused, also where nothing would do."""
     for scheme in (HTTPBasic(), HTTPBasic(auto_error=False)):
@@ -121,6 +126,14 @@ async def test_after_accept(autojump_clock: MockClock) -> None:
         await client.send("x")
         end = await client.wait_closed()
     assert (end.code, end.reason) == (1008, "Not authenticated")
+
+
+async def test_a_request() -> None:
+    """A scheme may be asked by a route of HTTP too; a request has no accept, so it is always the response."""
+    request = Request({"type": "http", "headers": []})
+    with pytest.raises(HTTPException) as refused:
+        await HTTPBearer()(request)
+    assert (refused.value.status_code, refused.value.headers) == (401, {"www-authenticate": "Bearer"})
 
 
 # The token as a subprotocol
@@ -167,6 +180,12 @@ async def test_no_token(offer: list[str], autojump_clock: MockClock) -> None:
     """None, an empty one and two of them are refused alike."""
     assert await refusal(BearerSubprotocol(), subprotocols=offer) == (401, b"Not authenticated", "Bearer")
     assert await found_by(BearerSubprotocol(auto_error=False), subprotocols=offer) is None
+
+
+async def test_a_scope_without_an_offer() -> None:
+    """ASGI lets a server leave the list out, and that is no token either."""
+    connection = HTTPConnection({"type": "websocket", "headers": []})
+    assert await BearerSubprotocol(auto_error=False)(connection) is None
 
 
 async def test_encoded_token(autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""The test client for tests without Trio: everything here is plain, blocking code."""
+"""The test client for tests without Trio: everything here is plain, blocking code, and its time is real time."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -20,6 +20,8 @@ from wsframework import (
     WebSocketStateError,
 )
 from wsframework.testing import NothingReceived, TestClient, WebSocketDenialResponse
+
+PATIENCE = 30.0  # seconds; the deadline by default is for programs that are tested, not for a machine that is busy
 
 app = App()
 
@@ -77,7 +79,7 @@ async def hello(request: Request) -> Response:
 
 def test_all_ways_to_send_and_receive() -> None:
     """Text, bytes and JSON come back as they went."""
-    with TestClient(app).websocket_connect("/echo") as websocket:
+    with TestClient(app, deadline=PATIENCE).websocket_connect("/echo") as websocket:
         websocket.send_text("grüße")
         assert websocket.receive_text() == "grüße"
         websocket.send_bytes(b"\x00\xff")
@@ -92,7 +94,7 @@ def test_all_ways_to_send_and_receive() -> None:
 
 def test_what_a_handshake_says() -> None:
     """Query, headers, cookies, subprotocols, and what the application answers."""
-    client = TestClient(app, headers={"x-token": "t"}, cookies={"a": "1"})
+    client = TestClient(app, headers={"x-token": "t"}, cookies={"a": "1"}, deadline=PATIENCE)
     with client.websocket_connect("/ask?x=1", params={"name": "Zoë"}, cookies={"b": "2"}) as websocket:
         assert websocket.receive_json() == {
             "path": "/ask",
@@ -108,7 +110,7 @@ def test_what_a_handshake_says() -> None:
 
 def test_a_close_of_the_application() -> None:
     """Its code and reason are in what the next receive raises."""
-    with TestClient(app).websocket_connect("/ask") as websocket:
+    with TestClient(app, deadline=PATIENCE).websocket_connect("/ask") as websocket:
         websocket.receive()
         with pytest.raises(WebSocketDisconnect) as caught:
             websocket.receive_text()
@@ -123,9 +125,9 @@ def test_a_close_of_ours() -> None:
         async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
             codes.append(close_code)
 
-    with TestClient(Endpoint).websocket_connect("/") as websocket:
+    with TestClient(Endpoint, deadline=PATIENCE).websocket_connect("/") as websocket:
         websocket.close(CloseCode.GOING_AWAY)
-    with TestClient(Endpoint).websocket_connect("/"):
+    with TestClient(Endpoint, deadline=PATIENCE).websocket_connect("/"):
         pass
     assert codes == [CloseCode.GOING_AWAY, CloseCode.NORMAL_CLOSURE]
 
@@ -133,7 +135,7 @@ def test_a_close_of_ours() -> None:
 @pytest.mark.parametrize("expected", [WebSocketDenialResponse, WebSocketDisconnect])
 def test_a_refusal(expected: type[Exception]) -> None:
     """It is raised on entering, with the response in it."""
-    with pytest.raises(expected), TestClient(app).websocket_connect("/refuse"):
+    with pytest.raises(expected), TestClient(app, deadline=PATIENCE).websocket_connect("/refuse"):
         raise AssertionError("entered")  # pragma: no cover
 
 
@@ -146,7 +148,7 @@ def test_what_a_refusal_has() -> None:
         await send({"type": "websocket.http.response.start", "status": 418, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": b'{"tea":1}'})
 
-    with pytest.raises(WebSocketDenialResponse) as caught, TestClient(deny).websocket_connect("/"):
+    with pytest.raises(WebSocketDenialResponse) as caught, TestClient(deny, deadline=PATIENCE).websocket_connect("/"):
         raise AssertionError("entered")  # pragma: no cover
     refusal = caught.value
     assert (refusal.status_code, refusal.text, refusal.json()) == (418, '{"tea":1}', {"tea": 1})
@@ -155,22 +157,40 @@ def test_what_a_refusal_has() -> None:
 
 def test_a_receive_that_waits_in_vain() -> None:
     """It fails when the deadline is over, and says what it waited for; the connection goes on."""
-    with TestClient(app, deadline=0.05).websocket_connect("/echo") as websocket:
+    with TestClient(app, deadline=PATIENCE).websocket_connect("/echo") as websocket:
+        websocket._client.deadline = 0.05  # only now: the handshake may take its time
         with pytest.raises(NothingReceived, match=r"/echo: waited 0.05 s for a text message"):
             websocket.receive_text()
+        websocket._client.deadline = PATIENCE
         websocket.send_text("still here")
         assert websocket.receive_text() == "still here"
+
+
+def test_a_handshake_that_waits_in_vain() -> None:
+    """It has the same deadline, and the application is cancelled."""
+    ended = threading.Event()
+
+    async def silent(websocket: WebSocket) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+
+    with pytest.raises(NothingReceived, match=r"/: waited 0.05 s for an answer to the handshake"):
+        with TestClient(App(routes=[WebSocketRoute("/", silent)]), deadline=0.05).websocket_connect("/"):
+            raise AssertionError("entered")  # pragma: no cover
+    assert ended.is_set()
 
 
 def test_an_error_of_the_application() -> None:
     """It surfaces in the test that caused it."""
     with (
         pytest.raises(LookupError, match="towel"),
-        TestClient(app, deadline=5).websocket_connect("/fail") as websocket,
+        TestClient(app, deadline=PATIENCE).websocket_connect("/fail") as websocket,
     ):
         websocket.send_text("go")
         websocket.receive_text()
-    client = TestClient(app, deadline=5, raise_server_exceptions=False)
+    client = TestClient(app, deadline=PATIENCE, raise_server_exceptions=False)
     with pytest.raises(WebSocketDisconnect) as caught, client.websocket_connect("/fail") as websocket:
         websocket.send_text("go")
         websocket.receive_text()
@@ -180,14 +200,14 @@ def test_an_error_of_the_application() -> None:
 def test_an_error_of_the_test() -> None:
     """It comes out as it is."""
     mistake = AssertionError("expected more")
-    with pytest.raises(AssertionError) as caught, TestClient(app).websocket_connect("/echo"):
+    with pytest.raises(AssertionError) as caught, TestClient(app, deadline=PATIENCE).websocket_connect("/echo"):
         raise mistake
     assert caught.value is mistake
 
 
 def test_two_clients_in_one_room() -> None:
     """WebSockets of one client are in one run, and so share the hub."""
-    client = TestClient(app)
+    client = TestClient(app, deadline=PATIENCE)
     with client.websocket_connect("/room") as ada, client.websocket_connect("/room") as bob:
         ada.send_text("hello")
         assert (ada.receive_text(), bob.receive_text()) == ("hello", "hello")
@@ -195,7 +215,7 @@ def test_two_clients_in_one_room() -> None:
 
 def test_requests() -> None:
     """HTTP works beside, keeps cookies, and its errors surface too."""
-    client = TestClient(app)
+    client = TestClient(app, deadline=PATIENCE)
     assert client.get("/hello").json() == {"method": "GET", "body": "", "cookies": {}}
     assert client.post("/hello", content="text").json() == {
         "method": "POST",
@@ -229,7 +249,7 @@ def test_the_lifespan() -> None:
     async def state(request: Request) -> str:
         return str(request.state.name)
 
-    client = TestClient(living)
+    client = TestClient(living, deadline=PATIENCE)
     with client:
         assert events == ["startup"]
         with client.websocket_connect("/") as websocket:
@@ -255,14 +275,14 @@ def test_an_application_that_cannot_start() -> None:
 
 def test_no_thread_is_left() -> None:
     """When the last block is left, the run has ended."""
-    with TestClient(app).websocket_connect("/echo"):
+    with TestClient(app, deadline=PATIENCE).websocket_connect("/echo"):
         assert any(thread.name == "wsframework test client" for thread in threading.enumerate())
     assert all(thread.name != "wsframework test client" for thread in threading.enumerate())
 
 
 def test_a_mode_that_is_none() -> None:
     """The modes are those of Starlette."""
-    with TestClient(app).websocket_connect("/echo") as websocket:
+    with TestClient(app, deadline=PATIENCE).websocket_connect("/echo") as websocket:
         with pytest.raises(ValueError, match='mode is "text" or "binary"'):
             websocket.send_json(1, mode="bytes")  # type: ignore[arg-type]
 
@@ -270,7 +290,10 @@ def test_a_mode_that_is_none() -> None:
 async def test_inside_trio() -> None:
     """The blocking client would block the run that it is called from; who has Trio has `connect`."""
     await trio.lowlevel.checkpoint()
-    with pytest.raises(WebSocketStateError, match="async with connect"), TestClient(app).websocket_connect("/echo"):
+    with (
+        pytest.raises(WebSocketStateError, match="async with connect"),
+        TestClient(app, deadline=PATIENCE).websocket_connect("/echo"),
+    ):
         raise AssertionError("entered")  # pragma: no cover
 
 

@@ -54,7 +54,7 @@ async def test_any_application(autojump_clock: MockClock) -> None:
 
 async def test_on_the_real_clock() -> None:
     """It needs no virtual clock; nothing waits for the wall's when nothing has to."""
-    async with connect(Echo) as client:
+    async with connect(Echo, deadline=30) as client:
         await client.send("hello")
         assert await client.receive() == "hello"
 

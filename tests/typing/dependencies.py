@@ -75,6 +75,12 @@ assert_type(Depends(generator), User)
 assert_type(Depends(User), User)
 assert_type(Depends(Check()), bool)
 assert_type(Depends(asynchronous, scope="message", use_cache=False), User)
+assert_type(Security(asynchronous, scopes=["read"]), User)
+assert_type(Security(async_iterator, scope="handshake"), User)
+assert_type(Security(iterator, use_cache=False), User)
+assert_type(Security(plain), User)
+assert_type(Depends(), Any)
+assert_type(Security(scopes=["read"]), Any)
 
 # Schemes say whether there may be nothing.
 assert_type(Depends(APIKeyHeader(name="x")), str)
@@ -126,6 +132,3 @@ class Endpoint(WebSocketEndpoint):
 
 WebSocketRoute("/", Endpoint)
 WebSocketRoute("/function/{room}", function)
-
-# A default of the wrong type is found; in Annotated nothing can be.
-wrong: int = Depends(asynchronous)  # type: ignore[assignment]  # pyright: ignore

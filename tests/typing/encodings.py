@@ -119,8 +119,6 @@ async def function(websocket: WebSocket) -> None:
     assert_type(websocket.subprotocol, str | None)
     assert_type(websocket.client_state, WebSocketState)
     await websocket.send_denial_response(JSONResponse({}))
-    await websocket.send_text(b"no")  # type: ignore[arg-type]  # pyright: ignore
-    await websocket.send_json({}, mode="bytes")  # type: ignore[arg-type]  # pyright: ignore
 
 
 # Hooks and handlers keep their types below their decorators.
@@ -153,5 +151,4 @@ async def use(websocket: WebSocket, headers: Mapping[str, str]) -> None:
     await missing(websocket, KeyError())
 
 
-app.exception_handler("404")  # type: ignore[arg-type]  # pyright: ignore
 app.add_middleware(GZipMiddleware, minimum_size=500)

@@ -13,7 +13,7 @@ ROOT = HERE.parents[1]
 
 @pytest.mark.parametrize("checker", [["mypy", "--strict", "--cache-dir", ""], ["basedpyright", "--level", "error"]])
 def test_types(checker: list[str], tmp_path: Path) -> None:
-    """mypy and pyright agree with every `assert_type`, and find the line that is wrong on purpose."""
+    """mypy and pyright agree with every `assert_type`, and find every mistake that is made on purpose."""
     files = sorted(str(path) for path in HERE.glob("*.py") if not path.name.startswith("test_"))
     command = [str(tmp_path / "cache") if argument == "" else argument for argument in checker]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from enum import Enum
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 import msgspec
@@ -71,25 +71,30 @@ class SecurityScopes:
         return " ".join(self.scopes)
 
 
+class _Options(TypedDict, total=False):
+    """What `Depends` and `Security` take by name, for their overloads."""
+
+    use_cache: bool
+    scope: ScopeName
+
+
+class _SecurityOptions(_Options, total=False):
+    scopes: Sequence[str]
+
+
 # The overloads see through what the resolver does with the result: it waits for it, or takes what is yielded.
 
 
 @overload
-def Depends(
-    dependency: Callable[..., AsyncIterator[T]], *, use_cache: bool = True, scope: ScopeName = "connection"
-) -> T: ...
+def Depends(dependency: Callable[..., AsyncIterator[T]], **options: Unpack[_Options]) -> T: ...
 @overload
-def Depends(
-    dependency: Callable[..., Coroutine[Any, Any, T]], *, use_cache: bool = True, scope: ScopeName = "connection"
-) -> T: ...
+def Depends(dependency: Callable[..., Coroutine[Any, Any, T]], **options: Unpack[_Options]) -> T: ...
 @overload
-def Depends(
-    dependency: Callable[..., Iterator[T]], *, use_cache: bool = True, scope: ScopeName = "connection"
-) -> T: ...
+def Depends(dependency: Callable[..., Iterator[T]], **options: Unpack[_Options]) -> T: ...
 @overload
-def Depends(dependency: Callable[..., T], *, use_cache: bool = True, scope: ScopeName = "connection") -> T: ...
+def Depends(dependency: Callable[..., T], **options: Unpack[_Options]) -> T: ...
 @overload
-def Depends(dependency: None = None, *, use_cache: bool = True, scope: ScopeName = "connection") -> Any: ...
+def Depends(dependency: None = None, **options: Unpack[_Options]) -> Any: ...
 def Depends(  # noqa: N802 - it reads as a type does, and that is its name elsewhere
     dependency: Callable[..., Any] | None = None, *, use_cache: bool = True, scope: ScopeName = "connection"
 ) -> Any:
@@ -112,6 +117,16 @@ def Depends(  # noqa: N802 - it reads as a type does, and that is its name elsew
     return Dependency(_check_callable("Depends", dependency), _check_scope(scope), use_cache)
 
 
+@overload
+def Security(dependency: Callable[..., AsyncIterator[T]], **options: Unpack[_SecurityOptions]) -> T: ...
+@overload
+def Security(dependency: Callable[..., Coroutine[Any, Any, T]], **options: Unpack[_SecurityOptions]) -> T: ...
+@overload
+def Security(dependency: Callable[..., Iterator[T]], **options: Unpack[_SecurityOptions]) -> T: ...
+@overload
+def Security(dependency: Callable[..., T], **options: Unpack[_SecurityOptions]) -> T: ...
+@overload
+def Security(dependency: None = None, **options: Unpack[_SecurityOptions]) -> Any: ...
 def Security(  # noqa: N802
     dependency: Callable[..., Any] | None = None,
     *,

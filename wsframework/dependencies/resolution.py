@@ -74,7 +74,7 @@ class Resolver:
             InvalidParameter: the client sent a value that does not fit.
             Exception: whatever a dependency raises.
         """
-        arguments = await self._fill(call, self._values)
+        arguments = await self._fill(call)
         if self._websocket.transport.accepted:  # before we came: nobody will tell us of the handshake's end
             await self._end_handshake()
         return arguments
@@ -93,7 +93,7 @@ class Resolver:
 
     # Handshake and connection
 
-    async def _fill(self, call: Call, values: dict[Hashable, Any]) -> dict[str, Any]:
+    async def _fill(self, call: Call) -> dict[str, Any]:
         arguments = {}
         for name in call.order:
             need = call.needs.get(name)
@@ -104,7 +104,7 @@ class Resolver:
         if need.key in self._values:
             return self._values[need.key]
         actual = self._stand_in(need)
-        arguments = await self._fill(actual.call, self._values)
+        arguments = await self._fill(actual.call)
         if need.scope is Scope.HANDSHAKE:
             value = await self._enter_handshake(actual.call, arguments)
         else:

@@ -106,9 +106,8 @@ class _Names(dict[str, Any]):
         module = sys.modules.get(getattr(inner, "__module__", None) or "")
         self._module: dict[str, Any] = getattr(inner, "__globals__", None) or vars(module or builtins)
         if "<locals>" in getattr(inner, "__qualname__", ""):
-            globals_of_module = vars(module) if module is not None else self._module
             for frame in reversed(list(_frames())):
-                if frame.f_globals is globals_of_module or frame.f_globals is self._module:
+                if frame.f_globals is self._module:
                     self.update(frame.f_locals)
             if inspect.isfunction(inner):
                 for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
