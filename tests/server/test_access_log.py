@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 import trio
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from trio.testing import MockClock
 
-from wsframework import App, WebSocket, WebSocketEndpoint
-from wsframework.access_log import ACCESS_LEVEL, AccessRecord, JSONFormatter, escape, logger
+from wsframework import App, CloseCode, WebSocket, WebSocketEndpoint, WebSocketException
+from wsframework.access_log import ACCESS_LEVEL, ACCESS_REASON, AccessRecord, JSONFormatter, escape, logger
 from wsframework.server.access import HTTPAccess
 from wsframework.testing import HandshakeRefused, connect
 
@@ -101,6 +102,51 @@ async def test_a_refusal_has_its_status(lines: Lines) -> None:
     assert (first.status, first.close_code, first.messages_in) == (403, None, None)
     assert (second.status, second.path) == (404, "/nowhere")
     assert lines.text[0].startswith('127.0.0.1:50000 "GET /no" 403 0.0')
+
+
+async def test_a_refusal_says_why(lines: Lines) -> None:
+    """What close or an exception was given is in the line, and what the check of origins or a response left there."""
+
+    async def closed(websocket: WebSocket) -> None:
+        await websocket.close(CloseCode.POLICY_VIOLATION, "the room is full")
+
+    async def raised(websocket: WebSocket) -> None:
+        raise WebSocketException(CloseCode.POLICY_VIOLATION, "no such user")
+
+    async def unauthorized(websocket: WebSocket) -> None:
+        raise HTTPException(401, "the token\n has expired")
+
+    async def denied(websocket: WebSocket) -> None:
+        websocket.scope[ACCESS_REASON] = "a bad day"
+        await websocket.send_denial_response(PlainTextResponse("go away", 418))
+
+    async def failed(websocket: WebSocket) -> None:
+        raise LookupError("the secret of the house")
+
+    async def silent(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(PlainTextResponse("go away", 418))
+
+    app = App()
+    handlers = (closed, raised, unauthorized, denied, failed, silent)
+    for handler in handlers:
+        app.websocket(f"/{handler.__name__}")(handler)
+    for handler in handlers:
+        with pytest.raises(HandshakeRefused):
+            async with connect(app, f"/{handler.__name__}", raise_app_errors=False):
+                pass
+    with pytest.raises(HandshakeRefused):
+        async with connect(app, "/closed", headers={"Origin": "https://evil.example"}):
+            pass
+    assert [(record.status, record.close_reason) for record in lines.access] == [
+        (403, "the room is full"),
+        (403, "no such user"),
+        (401, "the token\\n has expired"),
+        (418, "a bad day"),
+        (500, ""),
+        (418, ""),
+        (403, "This Origin is not allowed."),
+    ]
+    assert {record.close_code for record in lines.access} == {None}
 
 
 async def test_the_client_is_the_one_that_the_application_saw(lines: Lines) -> None:
