@@ -24,6 +24,9 @@ logger: logging.Logger = logging.getLogger("wsframework.access")
 # `logging.DEBUG` for what a load balancer asks every second.
 ACCESS_LEVEL = "wsframework.access_level"
 
+# And under which it may leave why it refuses a request, where nothing but the response says it.
+ACCESS_REASON = "wsframework.access_reason"
+
 # Longer strings are cut. A line of less than 4 KiB is written to a pipe in one piece (PIPE_BUF of Linux), so the lines
 # of several processes do not mix.
 _LONGEST = 1024

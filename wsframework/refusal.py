@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
+from .access_log import ACCESS_REASON
 from .errors import WebSocketDisconnect
 from .origin import explain
 from .websocket import WebSocket
@@ -12,6 +13,7 @@ from .websocket import WebSocket
 logger: logging.Logger = logging.getLogger("wsframework")
 
 _FORBIDDEN = 403
+_DETAIL = "This Origin is not allowed."
 
 
 async def refuse(websocket: WebSocket, status: int, detail: str) -> None:
@@ -40,5 +42,6 @@ async def refuse_origin(websocket: WebSocket) -> None:
         _FORBIDDEN,
         explain(websocket.scope),
     )
+    websocket.scope[ACCESS_REASON] = _DETAIL
     # The page's author sees this in the browser's tools, and the reason is in the log of who can change it.
-    await refuse(websocket, _FORBIDDEN, "This Origin is not allowed.")
+    await refuse(websocket, _FORBIDDEN, _DETAIL)

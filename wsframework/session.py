@@ -28,6 +28,7 @@ import trio
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.responses import PlainTextResponse, Response
 
+from .access_log import ACCESS_REASON
 from .asgi import ASGITransport
 from .close import MAX_REASON_BYTES, CloseCode, check_close, describe
 from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
@@ -283,6 +284,7 @@ class Session:
             response = Response(status_code=error.status_code, headers=error.headers)
         else:
             response = PlainTextResponse(error.detail, error.status_code, error.headers)
+        self.websocket.scope[ACCESS_REASON] = error.detail
         await self._refuse(response)
         self._transport.cut_off(CloseCode.POLICY_VIOLATION, "the handshake was refused")
 

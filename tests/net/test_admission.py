@@ -22,9 +22,10 @@ from tests.net.servers import (
 from wsframework import App, Limits, WebSocket, WebSocketEndpoint, WebSocketRoute
 from wsframework.server import reactor
 
-pytestmark = pytest.mark.skipif(not reactor.AVAILABLE, reason="where there is no epoll, they are closed unanswered")
+on_both_paths = pytest.mark.usefixtures("wire")
 
 
+@on_both_paths
 @pytest.mark.parametrize("limits", [Limits(connections=2), Limits(connections_per_address=2)], ids=["all", "address"])
 async def test_f26_one_too_many(limits: Limits) -> None:
     """It is told to come back later, whether it asks or not; those inside do not notice; then there is room again."""
@@ -48,6 +49,7 @@ async def test_f26_one_too_many(limits: Limits) -> None:
             assert await another.receive() == "my turn"
 
 
+@on_both_paths
 async def test_x12_a_crowd_that_does_not_go_away(caplog: pytest.LogCaptureFixture) -> None:
     """Those who find no room and do not leave are let go, some of them unanswered, and cost nothing that lasts."""
     async with run_server(ECHO, Limits(connections=1)) as server, ServedOverSockets(server.url).connect() as inside:
@@ -67,6 +69,7 @@ async def test_x12_a_crowd_that_does_not_go_away(caplog: pytest.LogCaptureFixtur
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
+@on_both_paths
 async def test_a_secure_connection_too_many(tmp_path: Any) -> None:
     """Under TLS there is nothing that could be said before the handshake: it is closed."""
     import trustme
@@ -80,6 +83,7 @@ async def test_a_secure_connection_too_many(tmp_path: Any) -> None:
     assert server.itself.statistics().refused == {503: 1}
 
 
+@on_both_paths
 async def test_statistics_of_a_few() -> None:
     """Every connection moves one number when it ends."""
     async with run_server(ECHO) as server:
@@ -98,6 +102,7 @@ async def test_statistics_of_a_few() -> None:
     assert (counted.refused, counted.closed) == ({400: 1}, {1000: 1})
 
 
+@pytest.mark.skipif(not reactor.AVAILABLE, reason="only a wire of the reactor shows its socket")
 async def test_options_that_every_connection_has() -> None:
     """They are set on the listener, and the system hands them down."""
     found = []

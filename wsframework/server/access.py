@@ -10,11 +10,14 @@ import attrs
 import trio
 from starlette.requests import ClientDisconnect
 
-from ..access_log import AccessRecord, log_access, logger
+from ..access_log import ACCESS_REASON, AccessRecord, log_access, logger
 from ..errors import RequestError
 from .connection import Connection
 from .head.handshake import Handshake
 from .scope import Address
+
+# What a connection has for a reason when nobody gave one, and what the status says, too.
+_NO_REASON = "the handshake was refused"
 
 ASGIEvent = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[ASGIEvent]]
@@ -39,8 +42,7 @@ def log_websocket(scope: Mapping[str, Any], connection: Connection, began: float
         status=status,
         subprotocol=connection.subprotocol,
         close_code=connection.close_code if connection.accepted else None,
-        # A refusal says "the handshake was refused", which the status says too.
-        close_reason=connection.close_reason if connection.accepted or status is None else "",
+        close_reason=_why(scope, connection),
         duration=trio.current_time() - began,
         messages_in=connection.messages_in if connection.accepted else None,
         bytes_in=connection.bytes_in if connection.accepted else None,
@@ -48,6 +50,16 @@ def log_websocket(scope: Mapping[str, Any], connection: Connection, began: float
         bytes_out=connection.bytes_out if connection.accepted else None,
     )
     log_access(record, scope)
+
+
+def _why(scope: Mapping[str, Any], connection: Connection) -> str:
+    """Return the reason of the close frame; of a refusal the one that was left in the scope, or given to ``close``."""
+    reason = scope.get(ACCESS_REASON)
+    if connection.status > 101 and isinstance(reason, str):
+        return reason
+    if connection.status > 101 and connection.close_reason == _NO_REASON:
+        return ""
+    return connection.close_reason
 
 
 def log_refusal(client: Address | None, error: RequestError, handshake: Handshake | None = None) -> None:

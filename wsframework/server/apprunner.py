@@ -16,6 +16,7 @@ import trio
 from hypercorn.config import Config
 from starlette.websockets import WebSocketDisconnect as StarletteDisconnect
 
+from ..access_log import ACCESS_REASON
 from ..close import CloseCode
 from ..compression import Deflate
 from ..errors import REPORT_ERRORS_TO, ClientGone, ReportError, RequestError
@@ -152,7 +153,7 @@ class AppRunner:
         connection = self.connect(wire, handshake, scope, b"", None)
         wire.start(connection)
         if self.draining:
-            connection.refuse(stopping())
+            _refuse(connection, scope, stopping())
         else:
             await self.run(connection, scope)
 
@@ -181,7 +182,7 @@ class AppRunner:
     async def run(self, connection: Connection, scope: dict[str, Any]) -> None:
         """Run the application for a connection, whose scope this is. Its errors end here."""
         if not self._answers_to(scope["headers"]):
-            connection.refuse(RequestError(404, "This server has another name."))
+            _refuse(connection, scope, RequestError(404, "This server has another name."))
             return
         self._tasks += 1
         code = CloseCode.GOING_AWAY  # if we are cancelled
@@ -210,6 +211,11 @@ class AppRunner:
     def _task_ended(self) -> None:
         self._tasks -= 1
         self._news.set()
+
+
+def _refuse(connection: Connection, scope: dict[str, Any], error: RequestError) -> None:
+    scope[ACCESS_REASON] = error.detail
+    connection.refuse(error)
 
 
 def _report(error: Exception, scope: dict[str, Any]) -> None:

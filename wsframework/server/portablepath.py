@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,21 @@ class PortablePath:
     def take_in(self, sock: socket.socket, visit: Visit) -> None:
         """Serve a socket. Owns it from here on, unless this raises."""
         self._runner.start(self._serve_socket, sock, visit)
+
+    def turn_away(self, sock: socket.socket, error: RequestError, patience: float, on_gone: Callable[[], None]) -> None:
+        """Answer a plain socket with an error, without a look at what its client wants."""
+        self._runner.start(self._turn_away, sock, error, patience, on_gone)
+
+    async def _turn_away(
+        self, sock: socket.socket, error: RequestError, patience: float, on_gone: Callable[[], None]
+    ) -> None:
+        try:
+            await close_lingering(_as_stream(sock), error, patience)
+        except Exception:
+            sock.close()
+            log_failure()
+        finally:
+            on_gone()
 
     async def _serve_socket(self, sock: socket.socket, visit: Visit) -> None:
         try:

@@ -115,10 +115,11 @@ class Reception:
 
     def _turn_away(self, sock: socket.socket, secure: bool) -> None:
         """Say that there is no room, without a look at what the client wants."""
-        if secure or self._reactor is None or self._lingering >= _LINGERING:
+        if secure or self._runner.ended or self._lingering >= _LINGERING:
             sock.close()
             return
-        self._reactor.turn_away(sock, full(), _LINGER, self._turned_away)
+        path = self._reactor or self._portable
+        path.turn_away(sock, full(), _LINGER, self._turned_away)
         self._lingering += 1  # behind it, in case it raises
 
     def _turned_away(self) -> None:
