@@ -1,6 +1,7 @@
 """The benchmarks run and report; how fast anything is, is not tested."""
 
 import json
+import re
 import subprocess
 import sys
 from functools import partial
@@ -44,6 +45,16 @@ def test_one_command(job: str, tmp_path: Path) -> None:
     assert row["ratio"] == 1
     assert row["median"]["missing"] == 0
     assert row["median"]["connection_bytes" if job == "idle-1000" else "rate"] > 0
+
+
+def test_primitives() -> None:
+    """Every building block has a line, and costs something."""
+    command = [sys.executable, "-m", "benchmarks.primitives"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    costs = {name: float(number) for name, number in re.findall(r"^(.*\S) +([0-9.]+) us$", done.stdout, re.MULTILINE)}
+    assert {"an empty nursery", "a checkpoint", "an echoed message, without a socket"} < costs.keys()
+    assert all(costs.values())
 
 
 @needs_load

@@ -13,10 +13,6 @@ Otherwise those messages are handled first, replies to them still go out, and th
 the sending direction is shut down and what still comes in is thrown away until the client closes too: closing a socket
 that has unread bytes would send a reset, and the reset can overtake our close frame.
 
-A client can put thousands of frames into one read, or inflate a little of it to a lot. What comes in is therefore taken
-in turns: `FrameReader` stops, the wire is held, and the rest has its turn in a later tick, when the inbox has room. A
-client that leaves meanwhile is gone when the rest is read, because its close frame may be in there.
-
 The words for that: we are *mute* when our last byte is sent or queued; the client is *finished* when nothing more is
 expected of it, only that it goes; the connection is *gone* when the socket is let go. A client that is finished while
 we are not mute is waiting for our answer.
@@ -30,36 +26,32 @@ from collections.abc import Callable
 from math import inf
 
 import trio
-from trio.lowlevel import checkpoint, checkpoint_if_cancelled, reschedule
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..close import CloseCode
 from ..compression import Compression, Deflate, choose
 from ..errors import ProtocolError, RequestError, WebSocketStateError
-from ..headers import check_header
 from ..limits import Limits
 from ..transport import BURST, Message, RawHeaders, WireFormat
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
-from .frames import PLAIN_FRAMES, Close, FrameReader, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
+from .denial import Denial
+from .frames import PLAIN_FRAMES, Close, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
 from .head.handshake import Handshake, encode_accept
-from .head.response import encode_head, encode_refusal
+from .head.response import encode_refusal
+from .intake import Intake
 from .keepalive import Silence
 from .pings import Pings
-from .sender import Sender
-from .throttle import Debt, Throttle
 from .upkeep import Upkeep
 from .wire import Wire
 
-_WITHOUT_BODY = (204, 304)
 _GATHER = 64  # replies that leave in one write at most
 
 # Seconds for the client to hang up when both sides have said goodbye: what it waits for is only the end of our side,
 # which is on its way. Chromium does so at once; one that does not would keep a server that stops waiting.
 _LINGER = 1.0
 
-_SHORT_FRAME = 6 + 125  # the largest that has a short header
 
-
-class Connection(Sender):
+class Connection(Intake):
     """A WebSocket connection from its handshake to its last byte.
 
     Args:
@@ -78,28 +70,16 @@ class Connection(Sender):
     """
 
     __slots__ = (
-        "_before_inbox",
-        "_chunked",
         "_client_finished",
         "_close_by",
         "_compression",
         "_deflater",
-        "_direct",
-        "_early",
+        "_denial",
         "_encode",
         "_handshake",
-        "_hung_up",
-        "_in_debt",
-        "_leaving",
         "_on_gone",
         "_pings",
-        "_reader",
-        "_reading_on",
-        "_responding",
         "_said_goodbye",
-        "_throttle",
-        "bytes_in",
-        "messages_in",
         "messages_out",
         "status",
         "wire_format",
@@ -115,107 +95,22 @@ class Connection(Sender):
         on_gone: Callable[[Connection], None] = lambda connection: None,
         compression: Deflate | None = None,
     ) -> None:
-        super().__init__(wire, limits, upkeep)
+        super().__init__(wire, limits, upkeep, early)
         self._handshake: Handshake | None = handshake  # until it is answered
         self._on_gone = on_gone
-        self._early = bytearray(early)
-        self._reader = FrameReader(limits.message, limits.fragments, limits.inbox_bytes)
-        self._reading_on = False  # asked the upkeep for a turn
-        self._before_inbox = 0  # bytes that had been read and inflated when the inbox was last empty
-        self._direct = False  # one short message may go straight to the task that waits for it
         self._compression = compression
         self._deflater: Deflater | None = None  # if messages may refer to earlier ones
         self._encode: Callable[[Message], bytes] = encode_message
         self.wire_format: WireFormat = PLAIN_FRAMES
-        self._responding = False  # a refusal with a body of its own has begun
-        self._chunked = False  # and says itself where its body ends
+        self._denial: Denial | None = None  # a refusal with a body of its own has begun
         self._client_finished = False
         self._said_goodbye = False  # with a close frame
-        self._hung_up = False
-        self._leaving = ""  # why the connection is over when what has come is read; empty while it is not
         self._pings: Pings | None = None  # made for the first that an endpoint sends
-        self._throttle: Throttle | None = None
-        self._in_debt = False  # and not read from for that reason
         self._close_by = inf
         self.status: int = 0
-        self.messages_in: int = 0
         self.messages_out: int = 0
-        self.bytes_in: int = 0
 
     # The wire's side
-
-    def received(self, data: bytes) -> None:
-        """Take in what the socket gave; empty means the client has closed its side or is gone."""
-        if not data:
-            self._left("the client left without a close frame")
-            return
-        self._keepalive.heard = True
-        receiver = self._receiver
-        if receiver is not None and self._direct and not self._gathered:
-            message = self._reader.feed_one(data)
-            if message is not None:
-                self._before_inbox = self.bytes_in + self._reader.inflated
-                self.bytes_in += len(data)
-                self.messages_in += 1
-                self._inbox.append(message)
-                self._receiver = None
-                reschedule(receiver)
-                return
-        if self.accepted:
-            self._take_in(data)
-        else:
-            self._keep_early(data)
-
-    def _take_in(self, data: bytes) -> None:
-        """Handle what came, or the first of it, and see to it that the rest has its turn."""
-        inbox, reader = self._inbox, self._reader
-        if not inbox:
-            self._before_inbox = self.bytes_in + reader.inflated
-        self.bytes_in += len(data)
-        events = reader.feed(data)
-        for event in events:
-            if type(event) is not str and type(event) is not bytes:
-                self._control(event)
-            elif not self._mute:
-                self.messages_in += 1
-                inbox.append(event)
-        if inbox:
-            self._wake_receiver()
-        if self._gathered:
-            self.flush()
-        if self._throttle is not None:
-            self._pay(self._throttle, len(events), len(data))
-        if self._is_full(self._limits.inbox_messages):
-            self._hold()
-        elif reader.behind:
-            self._hold()
-            self._read_on()
-        if self._hung_up:
-            self.hung_up()  # now, perhaps, it does not go on by itself any more
-
-    def read_on(self) -> None:
-        """The upkeep's call: take in more of what has come."""
-        self._reading_on = False
-        if not self.gone and not self._in_debt:
-            self._take_in(b"")
-            self._make_room()
-
-    def _pay(self, throttle: Throttle, messages: int, size: int) -> None:
-        """Charge the client for what it sent, and read no more from one that is in debt."""
-        now = trio.current_time()
-        if throttle.spend(messages, size, now) and self.close_code is None:
-            self._in_debt = True
-            self._hold()
-            self._look_at_debt(throttle, now)
-            self._upkeep.watch(self, throttle.next_look)
-
-    def _look_at_debt(self, throttle: Throttle, now: float) -> None:
-        match throttle.look(now):
-            case Debt.PAID:
-                self._in_debt = False
-                self._make_room()
-            case Debt.TOO_LONG:
-                self.cut_off(CloseCode.POLICY_VIOLATION, "too fast: this client sends more than it may")
 
     def writable(self) -> None:
         """The wire has room: send on from the outbox, then let everybody know who waits for that."""
@@ -226,12 +121,6 @@ class Connection(Sender):
         if self.mailbox is not None and not self._mute:
             self.mailbox.drained()
         self._wake_senders()
-
-    def hung_up(self) -> None:
-        """The client is gone, and what it sent before still waits, here or behind a wire that is held."""
-        self._hung_up = True
-        if self.close_code is None and not self._reading_on:
-            self._tell_session(False)
 
     def abandon(self) -> None:
         """Let go of the socket at once, for a reason that is not the client's."""
@@ -270,46 +159,6 @@ class Connection(Sender):
         if not self._inbox:
             self._finish_end()
 
-    def _keep_early(self, data: bytes) -> None:
-        """Before ``accept``, keep what comes; a refused client has nothing to say any more."""
-        if not self._mute:
-            self._early += data
-            if len(self._early) >= self._limits.request_head:
-                self._hold()
-
-    # Room for what comes in
-
-    def _is_full(self, messages: int) -> bool:
-        """The inbox has so many messages, or more bytes than it should. When we are mute nothing is put there."""
-        if not self._inbox or self._mute:
-            return False
-        waiting = self.bytes_in + self._reader.inflated - self._before_inbox
-        return len(self._inbox) >= messages or waiting >= self._limits.inbox_bytes
-
-    def _hold(self) -> None:
-        if not self._held:
-            self._held = True
-            self._wire.hold()
-
-    def _make_room(self) -> None:
-        # Not before half of it is free: to hold and to resume costs two system calls.
-        if not self._is_full(self._limits.inbox_messages // 2 + 1):
-            self._read_on()
-
-    def _read_on(self) -> None:
-        """Let more come in: of the rest, if there is one, in a later tick, or from the wire."""
-        if not self._held or self._in_debt:
-            return
-        if not self._reader.behind:
-            if self._leaving:
-                self._lose(self._leaving)
-            else:
-                self._held = False
-                self._wire.resume()
-        elif not self._reading_on:
-            self._reading_on = True
-            self._upkeep.read_on_soon(self)
-
     # The endpoint's side
 
     async def accept(
@@ -318,7 +167,7 @@ class Connection(Sender):
         await checkpoint_if_cancelled()
         if self.accepted:
             raise WebSocketStateError("accept was called twice")
-        if self._responding and not self._mute:
+        if self._denial is not None and not self._mute:
             raise WebSocketStateError("accept after start_response: the handshake is being refused")
         if self._mute or self._handshake is None:
             await checkpoint()
@@ -337,14 +186,7 @@ class Connection(Sender):
         self._write(answer)
         self.bytes_out = 0  # frames only
         now = trio.current_time()
-        limits = self._limits
-        self._throttle = Throttle.of(limits, now)
-        self._direct = self._throttle is None and limits.inbox_messages > 1 and limits.inbox_bytes > _SHORT_FRAME
-        self._wake_receiver()
-        self._read_on()
-        early, self._early = bytes(self._early), bytearray()
-        if early:
-            self.received(early)
+        self._begin_reading(now)
         if not self.gone:
             self._keepalive.start(now)
             self._upkeep.watch(self, self._keepalive.next_look)
@@ -424,35 +266,24 @@ class Connection(Sender):
         if self._mute and not self.accepted:
             await checkpoint()
             raise self.disconnect()
-        if self.accepted or self._responding:
+        if self.accepted or self._denial is not None:
             raise WebSocketStateError("a handshake is refused once, and before it is accepted")
-        fields = [(name, value) for name, value in headers if name.lower() not in (b"connection", b"transfer-encoding")]
-        for name, value in fields:
-            check_header(name, value)
-        # Without a length, the end of a body is the end of the connection, which a client cannot tell from a loss, and
-        # which wsproto and trio-websocket do not take for an end at all. HTTP/2 has ends of its own.
         version = None if self._handshake is None else self._handshake.request.http_version
-        has_end = status in _WITHOUT_BODY or any(name.lower() == b"content-length" for name, _ in fields)
-        self._chunked = version == "1.1" and not has_end
-        if self._chunked:
-            fields.append((b"Transfer-Encoding", b"chunked"))
-        self._responding = True
+        self._denial = Denial(status, headers, version)
         self._handshake = None
         self.status = status
-        self._write(encode_head(status, [*fields, (b"Connection", b"close")]))
+        self._write(self._denial.head)
 
     async def send_body(self, body: bytes, more: bool) -> None:
-        if not self._responding:
+        if self._denial is None:
             raise WebSocketStateError("a response body needs a response: send websocket.http.response.start first")
         await self._checkpoint()
         if self._mute:
             raise self.disconnect()
         if body:
-            self._write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)
+            self._write(self._denial.encode(body))
         if not more:
-            self._refused(
-                b"0\r\n\r\n" if self._chunked else b"", CloseCode.ABNORMAL_CLOSURE, "the handshake was refused"
-            )
+            self._refused(self._denial.end, CloseCode.ABNORMAL_CLOSURE, "the handshake was refused")
         elif self._outbox is not None:
             await self._wait_until_taken()
 
@@ -477,7 +308,7 @@ class Connection(Sender):
         """Answer the handshake with an error, unless it has been answered. The code and reason stay on our side."""
         if not self.accepted and not self._mute:
             self.status = self.status or error.status
-            self._refused(b"" if self._responding else encode_refusal(error), code, reason)
+            self._refused(b"" if self._denial is not None else encode_refusal(error), code, reason)
 
     def _refused(self, data: bytes, code: int, reason: str) -> None:
         self._client_finished = True
@@ -531,22 +362,13 @@ class Connection(Sender):
                 self._upkeep.watch(self, self._close_by)
             self._wire.shut_down()
 
-    def _left(self, reason: str) -> None:
-        """The client is gone, once what came from it has been read."""
-        if self._reader.behind:
-            self._leaving = reason
-            self.hung_up()
-        else:
-            self._lose(reason)
-
     def _lose(self, reason: str) -> None:
         """The socket is let go; whatever was still to be sent is gone with it."""
         if self.gone:
             return
         self.gone = self._mute = True
         self._handshake = None
-        self._reader.end()  # the sweeper may remember us for a while: keep nothing large
-        self._early = bytearray()
+        self._stop_reading()
         self._drop_all()
         self._deflater = None
         self._encode = encode_message

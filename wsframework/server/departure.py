@@ -17,7 +17,7 @@ from .containment import log_failure
 class Departure:
     """Is called when a connection is gone, as its ``on_gone``.
 
-    There is one for every connection, which is why it is an object with slots: closures would take five times as much.
+    There is one for every connection, which is why it is an object with slots and no closure.
 
     Args:
         scope: what the application knows of the connection.

@@ -1,8 +1,8 @@
 """One task that receives for every connection, with TLS and without, where the system has epoll (Linux).
 
-A reader task per connection costs a task switch and an ``epoll_ctl`` per message; this costs neither, which made it
-1.7 times as fast in echo (10 us of server time against 6, CPython 3.11). It also means that the server is always
-reading for everybody, up to the bound of each inbox, so a client that leaves is noticed while its endpoint is busy.
+A reader task per connection costs a task switch and an ``epoll_ctl`` per message; this costs neither. It also means
+that the server is always reading for everybody, up to the bound of each inbox, so a client that leaves is noticed while
+its endpoint is busy.
 
 How it waits. All sockets are in one epoll set, and the set is itself a descriptor that trio can wait for. Events are
 level-triggered: what is not handled in this turn shows up again in the next. A connection reads once per turn, so
@@ -10,8 +10,8 @@ that a client that never stops sending does not keep the others waiting.
 
 When it reads. A task that is woken for the set would read a scheduler tick later, and the endpoint it wakes would run
 yet another tick later. So an instrument reads, which trio calls right after it has waited, before it runs tasks: a
-message is answered in the tick that it came in (0.85 of the server's time, one connection). The task is there for trio
-to wake up. An instrument is in no task: what is called from here must not ask for the current one.
+message is answered in the tick that it came in. The task is there for trio to wake up. An instrument is in no task:
+what is called from here must not ask for the current one.
 """
 
 from __future__ import annotations
