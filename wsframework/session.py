@@ -236,7 +236,7 @@ class Session:
     async def _do_the_usual(self, error: Exception) -> None:
         match error:
             case ClientError() | WebSocketException():
-                await self._turn_away(error.code, error.reason or "")
+                await self._turn_away(error.code, error.reason)
             case HTTPException():
                 await self._answer(error)
             case _:

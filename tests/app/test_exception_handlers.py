@@ -115,7 +115,8 @@ async def test_a_response_after_accept(autojump_clock: MockClock, caplog: pytest
         return PlainTextResponse("no tea", 418)
 
     assert await goodbye(app) == (1011, "")
-    assert len(errors_in(caplog)) == 1
+    [record] = errors_in(caplog)
+    assert "OutOfTeaError" in str(record.exc_info)
 
 
 async def test_the_nearest_class(autojump_clock: MockClock) -> None:
@@ -290,6 +291,33 @@ async def test_inside_starlette(handled: bool, autojump_clock: MockClock) -> Non
     handlers: Any = {OutOfTeaError: no_tea} if handled else {KeyError: no_tea}
     refused = await refusal(Starlette(routes=[StarletteRoute("/", Endpoint)], exception_handlers=handlers))
     assert refused.status == (418 if handled else 500)
+
+
+async def test_two_errors_of_one_connection(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """A handler is called for each of them, and what no handler is for is logged, whatever was handled before."""
+    handled: list[Exception] = []
+    app = App()
+
+    @app.exception_handler(OutOfTeaError)
+    async def no_tea(websocket: WebSocket, exc: OutOfTeaError) -> None:
+        handled.append(exc)
+
+    @app.websocket("/{last}")
+    class Endpoint(WebSocketEndpoint):
+        async def on_receive(self, websocket: WebSocket, data: str) -> None:
+            raise OutOfTeaError
+
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            raise {"tea": OutOfGreenTeaError, "key": KeyError}[websocket.path_params["last"]]
+
+    for last in ("tea", "key"):
+        async with connect(app, f"/{last}", raise_app_errors=False) as client:
+            await client.send("x")
+            await client.wait_closed()
+    assert [type(error) for error in handled] == [OutOfTeaError, OutOfGreenTeaError, OutOfTeaError]
+    [record] = errors_in(caplog)
+    assert record.exc_info is not None
+    assert record.exc_info[0] is KeyError
 
 
 @pytest.mark.parametrize("framework", [Starlette, FastAPI])

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
+import fastapi
 import pytest
 from trio.testing import MockClock
 
+import wsframework
 from wsframework import (
     App,
     Cookie,
@@ -224,11 +226,24 @@ def test_markers() -> None:
 
 def test_a_marker_of_another_framework() -> None:
     """Forgotten imports are named: such a marker would pass for a default value."""
-    foreign = type("Depends", (), {"__module__": "fastapi.params"})
-    with pytest.raises(TypeError, match="has Depends of fastapi: write `from wsframework import Depends`"):
-        WebSocketRoute("/", function_with(Any, foreign()))
-    with pytest.raises(TypeError, match="write `from wsframework import Depends`"):
-        WebSocketRoute("/", function_with(Annotated[Any, foreign()]))
+    for name in ("Depends", "Security", "Cookie", "Header", "Query", "Path"):
+        marker = getattr(fastapi, name)()
+        sentence = f"has {name} of fastapi: write `from wsframework import {name}`"
+        assert hasattr(wsframework, name)
+        with pytest.raises(TypeError, match=sentence):
+            WebSocketRoute("/", function_with(Any, marker))
+        with pytest.raises(TypeError, match=sentence):
+            WebSocketRoute("/", function_with(Annotated[Any, marker]))
+    of_fast_depends = type("Dependant", (), {"__module__": "fast_depends.dependencies.model"})()
+    with pytest.raises(TypeError, match="has Dependant of fast_depends: write `from wsframework import Depends`"):
+        WebSocketRoute("/", function_with(Any, of_fast_depends))
+
+
+def test_a_marker_of_a_body() -> None:
+    """There is nothing here to import for it, and the error does not say that there is."""
+    for name in ("Body", "Form", "File"):
+        with pytest.raises(TypeError, match=f"has {name} of fastapi, and the handshake of a WebSocket has no body"):
+            WebSocketRoute("/", function_with(Any, getattr(fastapi, name)()))
 
 
 async def test_a_path_without_the_parameter(autojump_clock: MockClock) -> None:

@@ -10,13 +10,32 @@ from trio.testing import MockClock
 from wsframework import App, Hub, WebSocket
 from wsframework.testing import Client, HandshakeRefused, connect
 
+Serve = Callable[[Callable[[WebSocket], Any]], App]
 
-async def test_the_disconnect_of_another_client(caplog: pytest.LogCaptureFixture, autojump_clock: MockClock) -> None:
+
+@pytest.fixture(params=["alone", "behind a hook"])
+def serve(request: pytest.FixtureRequest) -> Serve:
+    """Makes an app with this function: one that runs in the session itself, or in what hooks and dependencies need."""
+
+    def serve(function: Callable[[WebSocket], Any]) -> App:
+        app = App()
+        app.websocket("/")(function)
+        if request.param == "behind a hook":
+            app.before_request(websocket=True)(look)
+        return app
+
+    async def look(websocket: WebSocket) -> None:
+        pass
+
+    return serve
+
+
+async def test_the_disconnect_of_another_client(
+    serve: Serve, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
     """A disconnect that came from somebody else's WebSocket ends the endpoint too, and the log says what to do."""
     there: list[WebSocket] = []
-    app = App()
 
-    @app.websocket("/")
     async def talk(websocket: WebSocket) -> None:
         await websocket.accept()
         there.append(websocket)
@@ -24,6 +43,7 @@ async def test_the_disconnect_of_another_client(caplog: pytest.LogCaptureFixture
             for other in there:
                 await other.send_text(text)
 
+    app = serve(talk)
     async with connect(app) as client:
         async with connect(app):
             pass
@@ -45,13 +65,7 @@ async def vanish(client: Client) -> None:
 leaves = pytest.mark.parametrize(("leave", "code"), [(say_goodbye, 4000), (vanish, 1006)])
 
 
-def serve(function: Callable[[WebSocket], Any]) -> App:
-    app = App()
-    app.websocket("/")(function)
-    return app
-
-
-async def test_a_function_returns(autojump_clock: MockClock) -> None:
+async def test_a_function_returns(serve: Serve, autojump_clock: MockClock) -> None:
     """A function that returns is done: the connection is closed with 1000."""
 
     async def greet(websocket: WebSocket) -> None:
@@ -63,7 +77,9 @@ async def test_a_function_returns(autojump_clock: MockClock) -> None:
         assert (await client.wait_closed()).code == 1000
 
 
-async def test_a_disconnect_at_the_top(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_disconnect_at_the_top(
+    serve: Serve, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """`while True: receive` is how one writes it: WebSocketDisconnect at the top is a normal end."""
     ends: list[tuple[int | None, str]] = []
 
@@ -83,7 +99,7 @@ async def test_a_disconnect_at_the_top(autojump_clock: MockClock, caplog: pytest
     assert caplog.records == []
 
 
-async def test_iterating(autojump_clock: MockClock) -> None:
+async def test_iterating(serve: Serve, autojump_clock: MockClock) -> None:
     """`async for` ends by itself, and what stands behind it runs within the grace."""
     heard: list[Any] = []
 
@@ -102,7 +118,9 @@ async def test_iterating(autojump_clock: MockClock) -> None:
 
 
 @leaves
-async def test_cancelled_after_its_grace(leave: Callable[[Client], Any], code: int, autojump_clock: MockClock) -> None:
+async def test_cancelled_after_its_grace(
+    serve: Serve, leave: Callable[[Client], Any], code: int, autojump_clock: MockClock
+) -> None:
     """A function that never looks is cancelled a second after its client has left; its `finally` runs."""
     ended: list[Any] = []
 
@@ -121,7 +139,7 @@ async def test_cancelled_after_its_grace(leave: Callable[[Client], Any], code: i
 
 @leaves
 async def test_what_was_sent_before_is_received(
-    leave: Callable[[Client], Any], code: int, autojump_clock: MockClock
+    serve: Serve, leave: Callable[[Client], Any], code: int, autojump_clock: MockClock
 ) -> None:
     """A function that is slow still receives all that its client had sent, each within a grace of its own."""
     heard: list[str] = []
@@ -141,7 +159,7 @@ async def test_what_was_sent_before_is_received(
 
 
 @leaves
-async def test_children(leave: Callable[[Client], Any], code: int, autojump_clock: MockClock) -> None:
+async def test_children(serve: Serve, leave: Callable[[Client], Any], code: int, autojump_clock: MockClock) -> None:
     """websocket.start_soon starts a child, which is cancelled at once when the client leaves."""
     ended: list[float] = []
 
@@ -165,7 +183,7 @@ async def test_children(leave: Callable[[Client], Any], code: int, autojump_cloc
     assert ended == [pytest.approx(0.0)]
 
 
-async def test_a_nursery_of_its_own(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_nursery_of_its_own(serve: Serve, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """A nursery in the function wraps the disconnect into a group; it is a normal end all the same."""
 
     async def read(websocket: WebSocket) -> None:
@@ -185,7 +203,7 @@ async def test_a_nursery_of_its_own(autojump_clock: MockClock, caplog: pytest.Lo
     assert caplog.records == []
 
 
-async def test_a_function_raises(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_function_raises(serve: Serve, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """An error closes with 1011 and is logged once, under the function's name."""
 
     async def broken(websocket: WebSocket) -> None:
@@ -199,7 +217,7 @@ async def test_a_function_raises(autojump_clock: MockClock, caplog: pytest.LogCa
     assert "broken at '/'" in record.message
 
 
-async def test_a_function_raises_before_accept(autojump_clock: MockClock) -> None:
+async def test_a_function_raises_before_accept(serve: Serve, autojump_clock: MockClock) -> None:
     """Before accept the answer is HTTP 500."""
 
     async def broken(websocket: WebSocket) -> None:
@@ -212,7 +230,7 @@ async def test_a_function_raises_before_accept(autojump_clock: MockClock) -> Non
     assert error.value.__cause__.status == 500
 
 
-async def test_a_function_that_does_not_answer(autojump_clock: MockClock) -> None:
+async def test_a_function_that_does_not_answer(serve: Serve, autojump_clock: MockClock) -> None:
     """A function that returns without an answer to the handshake is told what it forgot."""
 
     async def forgetful(websocket: WebSocket) -> None:
@@ -223,7 +241,7 @@ async def test_a_function_that_does_not_answer(autojump_clock: MockClock) -> Non
             pass
 
 
-async def test_bad_data(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bad_data(serve: Serve, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
     """Data that the function cannot take closes with 1003 or 1007, and is no server error."""
 
     async def numbers(websocket: WebSocket) -> None:
@@ -260,7 +278,7 @@ async def test_subscriptions_end(autojump_clock: MockClock) -> None:
     assert hub.statistics().subscribers == 0
 
 
-async def test_a_cancelled_server(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_server(serve: Serve, autojump_clock: MockClock) -> None:
     """A server that stops cancels the function and tells its client 1001."""
     ended: list[int | None] = []
 

@@ -224,13 +224,18 @@ def _read_marker(argument: Argument, place: _Place) -> tuple[Dependency | Parame
 
 def _refuse_foreign(things: list[Any], what: str) -> None:
     for thing in things:
-        module = type(thing).__module__.partition(".")[0]
-        if module in ("fastapi", "fast_depends") and type(thing).__name__ in _FOREIGN_NAMES:
-            name = type(thing).__name__
-            raise TypeError(f"{what} has {name} of {module}: write `from wsframework import {name}`")
+        module, name = type(thing).__module__.partition(".")[0], type(thing).__name__
+        if module not in ("fastapi", "fast_depends"):
+            continue
+        if name in _OURS:
+            raise TypeError(f"{what} has {name} of {module}: write `from wsframework import {_OURS[name]}`")
+        if name in _OF_A_BODY:
+            raise TypeError(f"{what} has {name} of {module}, and the handshake of a WebSocket has no body: receive it")
 
 
-_FOREIGN_NAMES = ("Depends", "Security", "Cookie", "Header", "Query", "Path", "Body", "Form", "File", "Dependant")
+# What the markers of other frameworks are called here.
+_OURS = {name: name for name in ("Depends", "Security", "Cookie", "Header", "Query", "Path")} | {"Dependant": "Depends"}
+_OF_A_BODY = ("Body", "Form", "File")
 
 
 def _plan_need(marker: Dependency, place: _Place) -> Need:
