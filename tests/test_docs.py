@@ -529,6 +529,8 @@ def test_the_reference_has_every_method_and_parameter(name: str) -> None:
         for attribute, value in vars(thing).items():
             if attribute.startswith("_") or attribute in INTERNAL.get(own_name, ()) or attribute == "dispatch":
                 continue
+            if not hasattr(thing, attribute):  # a name of another framework, which is answered with an error
+                continue
             expected.append(attribute + (parameters(value, method=True) if inspect.isfunction(value) else "`"))
     assert [each for each in expected if f"`{each}" not in text and f"{own_name}.{each}" not in text] == []
 
