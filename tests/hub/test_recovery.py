@@ -174,6 +174,62 @@ async def test_an_end_while_it_catches_up(way: str, autojump_clock: MockClock) -
         assert "live" not in ada.got
 
 
+@pytest.mark.parametrize("way", ["taken", "first cancelled", "both cancelled", "unsubscribed", "left"])
+async def test_a_second_call_while_it_catches_up_waits_too(way: str, autojump_clock: MockClock) -> None:
+    """Neither call returns before the client is level; what ends the subscription ends both; one can be cancelled."""
+    async with stage(history=History()) as here:
+        here.publish("a", *(f"{number}".ljust(70_000) for number in range(1, 5)))
+        since = Position(here.hub._registry.topics["a"].epoch, 0)
+        ada = await here.enter()
+        ada.room = 1
+        returned: list[Subscription] = []
+        scopes = [trio.CancelScope(), trio.CancelScope()]
+
+        async def subscribe(scope: trio.CancelScope) -> None:
+            with scope:
+                returned.append(await here.hub.subscribe(ada.websocket, "a", since=since))
+
+        async def raises() -> None:
+            with pytest.raises(WebSocketDisconnect):
+                await here.hub.subscribe(ada.websocket, "a", since=since)
+
+        async with trio.open_nursery() as nursery:
+            for scope in scopes:
+                nursery.start_soon(raises) if way == "left" else nursery.start_soon(subscribe, scope)
+                await wait_all_tasks_blocked()
+            assert (returned, here.hub.statistics().subscriptions) == ([], 1)
+            match way:
+                case "taken":
+                    ada.resume(room=1)
+                    await wait_all_tasks_blocked()
+                    assert returned == []
+                case "first cancelled":
+                    scopes[0].cancel()
+                    await wait_all_tasks_blocked()
+                    assert here.hub.statistics().subscriptions == 1
+                case "both cancelled":
+                    scopes[0].cancel()
+                    scopes[1].cancel()
+                    await wait_all_tasks_blocked()
+                    assert here.hub.statistics().subscriptions == 0
+                case "unsubscribed":
+                    await here.hub.unsubscribe(ada.websocket, "a")
+                case "left":
+                    ada.leave()
+            ada.resume()
+        here.publish("a", "live")
+        got = [message.strip() for message in ada.got]
+        match way:
+            case "taken" | "first cancelled":
+                assert got == ["1", "2", "3", "4", "live"]
+                assert [subscription.recovered for subscription in returned] == [True] * (2 if way == "taken" else 1)
+                assert len(set(returned)) == 1
+            case _:
+                assert got == ["1"]
+                assert here.hub.statistics().subscriptions == 0
+                assert here.hub._registry.topics["a"].joining == {}
+
+
 async def test_messages_for_others_are_not_recovered(autojump_clock: MockClock) -> None:
     """What was published to some identities is for them also when they come back."""
     async with stage(history=History()) as here:
