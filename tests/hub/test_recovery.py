@@ -6,14 +6,12 @@ import gc
 import json
 from typing import Any
 
-import hypothesis.strategies as st
 import msgspec
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.hub.fakes import FakeClient, stage
+from tests.hub.fakes import stage
 from tests.hub.rooms import NARROW, Room
 from wsframework import (
     Envelope,
@@ -27,7 +25,6 @@ from wsframework import (
     Subscription,
     WebSocketDisconnect,
 )
-from wsframework.hub import replay
 
 
 def tell(gap: Gap) -> str:
@@ -407,65 +404,19 @@ async def test_an_envelope_that_looks_at_a_receipt() -> None:
         assert ada.got == ["<1>"]
 
 
-# Random histories
+async def test_one_who_leaves_before_it_has_begun_to_catch_up(autojump_clock: MockClock) -> None:
+    """The caller learns of the end also when it came within the first tick, and gets no subscription that has ended."""
+    async with stage(history=History()) as here:
+        here.publish("a", "1")
+        since = Position(here.hub._registry.topics["a"].epoch, 0)
+        ada = await here.enter("b")
 
+        async def subscribe() -> None:
+            with pytest.raises(WebSocketDisconnect):
+                await here.hub.subscribe(ada.websocket, "a", since=since)
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.lists(st.integers(0, 4), min_size=1, max_size=12),
-    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3)), min_size=1, max_size=6),
-    st.integers(2, 60),
-)
-def test_resuming_again_and_again(pauses: list[int], visits: list[tuple[int, int]], size: int) -> None:
-    """A client comes and goes while others publish: what it says it has recovered, it has, in order and once."""
-
-    async def main() -> None:
-        async with stage(history=History(size=size)) as here:
-            witness = await here.enter("a")
-            done = trio.Event()
-
-            async def publish() -> None:
-                for number in range(60):
-                    here.hub.broadcast_nowait("a", str(number + 1))
-                    for _ in range(pauses[number % len(pauses)]):
-                        await trio.lowlevel.checkpoint()
-                done.set()
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(publish)
-                since = None
-                for away, room in visits:
-                    for _ in range(away):
-                        await trio.lowlevel.checkpoint()
-                    since = await visit(here, since, room)
-            await done.wait()
-            assert witness.got == [str(number + 1) for number in range(60)]
-
-    async def visit(here: Any, since: Position | None, room: int) -> Position:
-        one: FakeClient = await here.enter()
-        one.room = room
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(take, one)
-            subscription: Subscription = await here.hub.subscribe(one.websocket, "a", since=since)
-            first = None if since is None or not subscription.recovered else since.offset + 1
-            for _ in range(4):
+            nursery.start_soon(subscribe)
+            while "a" not in ada.mailbox.places:
                 await trio.lowlevel.checkpoint()
-            position = subscription.position
-            got = [int(str(message)) for message in one.got]
-            nursery.cancel_scope.cancel()
-        one.leave()
-        if first is not None:
-            assert got == list(range(first, first + len(got)))
-            assert position.offset == first + len(got) - 1
-        return position
-
-    async def take(one: FakeClient) -> None:
-        while True:
-            await trio.lowlevel.checkpoint()
-            one.resume(room=2)
-
-    read, replay._AT_ONCE = replay._AT_ONCE, 3
-    try:
-        trio.run(main, clock=MockClock(autojump_threshold=0))
-    finally:
-        replay._AT_ONCE = read
+            ada.leave()

@@ -58,6 +58,8 @@ class Replay:
                 self.step()
             if self.goes_on:
                 await checkpoint()
+        if not self.place.live:  # somebody has ended it: its client, by leaving, or the program
+            _raise_if_gone(self.place.subscriber)
 
     @property
     def goes_on(self) -> bool:
@@ -117,5 +119,11 @@ async def _wait_until_taken(subscriber: Subscriber) -> None:
     while subscriber.behind and transport.close_code is None:
         await transport.wait_taken()
         await checkpoint()
+    _raise_if_gone(subscriber)
+
+
+def _raise_if_gone(subscriber: Subscriber) -> None:
+    transport = subscriber.transport
+    assert isinstance(transport, Transport)
     if transport.close_code is not None:
         raise transport.disconnect()
