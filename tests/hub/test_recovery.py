@@ -25,6 +25,8 @@ from wsframework import (
     Subscription,
     WebSocketDisconnect,
 )
+from wsframework.hub.registry import Registry
+from wsframework.hub.replay import Replay
 
 
 def tell(gap: Gap) -> str:
@@ -404,19 +406,20 @@ async def test_an_envelope_that_looks_at_a_receipt() -> None:
         assert ada.got == ["<1>"]
 
 
-async def test_one_who_leaves_before_it_has_begun_to_catch_up(autojump_clock: MockClock) -> None:
+async def test_one_who_leaves_before_it_has_begun_to_catch_up(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     """The caller learns of the end also when it came within the first tick, and gets no subscription that has ended."""
+    catch_up = Registry.catch_up
+
+    async def leave_first(registry: Registry, replay: Replay) -> None:
+        ada.leave()
+        await catch_up(registry, replay)
+
+    monkeypatch.setattr(Registry, "catch_up", leave_first)
     async with stage(history=History()) as here:
         here.publish("a", "1")
         since = Position(here.hub._registry.topics["a"].epoch, 0)
         ada = await here.enter("b")
-
-        async def subscribe() -> None:
-            with pytest.raises(WebSocketDisconnect):
-                await here.hub.subscribe(ada.websocket, "a", since=since)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(subscribe)
-            while "a" not in ada.mailbox.places:
-                await trio.lowlevel.checkpoint()
-            ada.leave()
+        with pytest.raises(WebSocketDisconnect):
+            await here.hub.subscribe(ada.websocket, "a", since=since)
