@@ -43,7 +43,8 @@ class Gap:
     """Publications that a subscriber does not get.
 
     Attributes:
-        count: how many; None when nobody can know, because the topic does not remember ``since``.
+        count: how many; None when nobody can know, because the topic does not remember ``since``. What a topic has
+            forgotten while the subscriber caught up counts whomever it was for, which is forgotten with it.
         since: the last one before them. With a history, ``hub.history(topic, since=gap.since)`` may still have them.
     """
 
