@@ -48,5 +48,5 @@ def test_a_fault_is_found(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None
     """The histories are wild enough: each fault makes one of them fail."""
     fault(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup)) as caught:
-        check(300, Phase.generate)
+        check(1000, Phase.generate)  # as a rule less than a hundred will do
     assert isinstance(caught.value, AssertionError) or caught.group_contains(AssertionError)
