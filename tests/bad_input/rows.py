@@ -77,10 +77,10 @@ OUT_OF_SCOPE = {
     "H32": "Who may connect is the application's to say: there is no authentication in the server.",
     "H33": "The same: nothing here reads a token.",
     "H34": "The same: nothing here compares a password.",
-    "F24": "It is about the hub: tests/hub/test_slow_clients.py and tests/hub/test_overflow.py.",
-    "F27": "It is about the hub: clients cannot subscribe by themselves, an endpoint does it for them.",
+    "F24": "It is about the hub: tests/hub/test_bad_input.py.",
+    "F27": "The same: clients subscribe by messages that an endpoint understands.",
     "F28": "Nothing in the server reads a payload.",
     "F29": "It is about encodings: tests/endpoint/test_endpoint_encoding.py and tests/test_encoding.py.",
-    "F34": "It is about the hub, as F27.",
+    "F34": "The same.",
     "F35": "There is one process and no backplane behind these tests.",
 }

@@ -17,21 +17,33 @@ from wsframework import CloseCode, Hub, Overflow
 
 @attrs.frozen
 class Case:
-    """Six messages for a client that is behind from the first one on, which is on its way already."""
+    """Six messages for a client that is behind from the first one on, which is on its way already.
+
+    Attributes:
+        gets: what the slow client has got when it has resumed.
+        others_get: what those get who keep up.
+        receipts: what the publisher learns: delivered (to the other one), queued, dropped, disconnected; or that it
+            would have to wait.
+        dropped: what is counted, in the hub and in the topic, by policy; so are ``conflated`` and ``disconnected``.
+        close_code: with which the slow client is cut off.
+    """
 
     overflow: Overflow
     gets: list[str]
-    receipts: list[tuple[int, int, int, int]]  # delivered is for the other one, who keeps up
+    others_get: list[str]
+    receipts: list[tuple[int, int, int, int] | type[trio.WouldBlock]]
     dropped: int = 0
     conflated: int = 0
     disconnected: int = 0
     close_code: int | None = None
 
 
+ALL = ["m0", "m1", "m2", "m3", "m4", "m5"]
 CASES = [
     Case(
         Overflow.DISCONNECT,
         gets=["m0"],
+        others_get=ALL,
         receipts=[(1, 1, 0, 0)] * 4 + [(1, 0, 4, 1), (1, 0, 0, 0)],
         dropped=4,
         disconnected=1,
@@ -40,20 +52,29 @@ CASES = [
     Case(
         Overflow.DROP_OLDEST,
         gets=["m0", "m3", "m4", "m5"],
+        others_get=ALL,
         receipts=[(1, 1, 0, 0)] * 4 + [(1, 1, 1, 0)] * 2,
         dropped=2,
     ),
     Case(
         Overflow.DROP_NEWEST,
         gets=["m0", "m1", "m2", "m3"],
+        others_get=ALL,
         receipts=[(1, 1, 0, 0)] * 4 + [(1, 0, 1, 0)] * 2,
         dropped=2,
     ),
     Case(
         Overflow.LATEST,
         gets=["m0", "m5"],
+        others_get=ALL,
         receipts=[(1, 1, 0, 0)] * 6,
         conflated=4,
+    ),
+    Case(
+        Overflow.BLOCK,
+        gets=["m0", "m1", "m2", "m3"],
+        others_get=["m0", "m1", "m2", "m3"],
+        receipts=[(1, 1, 0, 0)] * 4 + [trio.WouldBlock] * 2,
     ),
 ]
 BOUNDS: list[dict[str, int]] = [{"capacity": 3}, {"capacity": 1000, "max_bytes": 7}]
@@ -67,17 +88,19 @@ async def test_what_a_policy_does(case: Case, bounds: dict[str, int], at_once: b
     async with stage(overflow=case.overflow, **bounds) as here:
         slow, other = await here.enter("news"), await here.enter("news")
         slow.stall()
-        receipts = [here.hub.broadcast_nowait("news", "m0")]
-        assert receipts[0].queued == 1
-        for number in range(1, 6):
-            receipts.append(here.hub.broadcast_nowait("news", f"m{number}"))
-            if not at_once:
+        receipts, learned = [], []
+        for message in ALL:
+            try:
+                receipts.append(here.hub.broadcast_nowait("news", message))
+            except trio.WouldBlock:
+                learned.append(trio.WouldBlock)
+            if not at_once or message == "m0":
                 repr(receipts[-1])
-        assert [numbers(receipt) for receipt in receipts] == case.receipts
+        assert [*map(numbers, receipts), *learned] == case.receipts
         assert sum(receipt.dropped for receipt in receipts) == case.dropped
         assert sum(receipt.conflated for receipt in receipts) == case.conflated
         for statistics in (here.hub.statistics(), here.hub.statistics("news")):
-            assert statistics.published == 6
+            assert statistics.published == len(case.others_get)
             assert (statistics.dropped, statistics.disconnected) == (case.dropped, case.disconnected)
             assert statistics.dropped_by == ({case.overflow: case.dropped} if case.dropped else {})
             assert statistics.conflated == case.conflated
@@ -87,11 +110,28 @@ async def test_what_a_policy_does(case: Case, bounds: dict[str, int], at_once: b
         assert slow.close_code == case.close_code
         slow.resume()
         assert slow.got == case.gets
-        assert other.got == [f"m{number}" for number in range(6)]
+        assert other.got == case.others_get
         assert here.hub.statistics().waiting_bytes == 0
+        assert here.hub.broadcast_nowait("news", "m6").delivered == (1 if case.close_code else 2)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.overflow.name)
+async def test_what_a_policy_leaves_of_one_who_vanishes(case: Case) -> None:
+    """A client that never comes back: the same is counted up to then, nothing of it stays, and the others go on."""
+    async with stage(overflow=case.overflow, capacity=3) as here:
+        slow, other = await here.enter("news"), await here.enter("news")
+        slow.stall()
+        for message in case.others_get:
+            repr(here.hub.broadcast_nowait("news", message))
+        slow.leave()
+        statistics = here.hub.statistics()
+        assert (statistics.subscribers, statistics.waiting, statistics.waiting_bytes) == (1, 0, 0)
+        assert (statistics.dropped, statistics.disconnected) == (case.dropped, case.disconnected)
+        assert numbers(here.hub.broadcast_nowait("news", "m6")) == (1, 0, 0, 0)
+        assert other.got == [*case.others_get, "m6"]
+
+
+@pytest.mark.parametrize("case", CASES[:-1], ids=lambda case: case.overflow.name)  # `broadcast` would wait with BLOCK
 async def test_what_a_policy_does_over_a_connection(
     make_room: Callable[..., Room], case: Case, autojump_clock: MockClock
 ) -> None:

@@ -6,14 +6,12 @@ import gc
 import json
 from typing import Any
 
-import hypothesis.strategies as st
 import msgspec
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.hub.fakes import FakeClient, stage
+from tests.hub.fakes import stage
 from tests.hub.rooms import NARROW, Room
 from wsframework import (
     Envelope,
@@ -27,7 +25,8 @@ from wsframework import (
     Subscription,
     WebSocketDisconnect,
 )
-from wsframework.hub import replay
+from wsframework.hub.registry import Registry
+from wsframework.hub.replay import Replay
 
 
 def tell(gap: Gap) -> str:
@@ -172,6 +171,62 @@ async def test_an_end_while_it_catches_up(way: str, autojump_clock: MockClock) -
         assert here.hub._registry.topics["a"].joining == {}
         here.publish("a", "live")
         assert "live" not in ada.got
+
+
+@pytest.mark.parametrize("way", ["taken", "first cancelled", "both cancelled", "unsubscribed", "left"])
+async def test_a_second_call_while_it_catches_up_waits_too(way: str, autojump_clock: MockClock) -> None:
+    """Neither call returns before the client is level; what ends the subscription ends both; one can be cancelled."""
+    async with stage(history=History()) as here:
+        here.publish("a", *(f"{number}".ljust(70_000) for number in range(1, 5)))
+        since = Position(here.hub._registry.topics["a"].epoch, 0)
+        ada = await here.enter()
+        ada.room = 1
+        returned: list[Subscription] = []
+        scopes = [trio.CancelScope(), trio.CancelScope()]
+
+        async def subscribe(scope: trio.CancelScope) -> None:
+            with scope:
+                returned.append(await here.hub.subscribe(ada.websocket, "a", since=since))
+
+        async def raises() -> None:
+            with pytest.raises(WebSocketDisconnect):
+                await here.hub.subscribe(ada.websocket, "a", since=since)
+
+        async with trio.open_nursery() as nursery:
+            for scope in scopes:
+                nursery.start_soon(raises) if way == "left" else nursery.start_soon(subscribe, scope)
+                await wait_all_tasks_blocked()
+            assert (returned, here.hub.statistics().subscriptions) == ([], 1)
+            match way:
+                case "taken":
+                    ada.resume(room=1)
+                    await wait_all_tasks_blocked()
+                    assert returned == []
+                case "first cancelled":
+                    scopes[0].cancel()
+                    await wait_all_tasks_blocked()
+                    assert here.hub.statistics().subscriptions == 1
+                case "both cancelled":
+                    scopes[0].cancel()
+                    scopes[1].cancel()
+                    await wait_all_tasks_blocked()
+                    assert here.hub.statistics().subscriptions == 0
+                case "unsubscribed":
+                    await here.hub.unsubscribe(ada.websocket, "a")
+                case "left":
+                    ada.leave()
+            ada.resume()
+        here.publish("a", "live")
+        got = [message.strip() for message in ada.got]
+        match way:
+            case "taken" | "first cancelled":
+                assert got == ["1", "2", "3", "4", "live"]
+                assert [subscription.recovered for subscription in returned] == [True] * (2 if way == "taken" else 1)
+                assert len(set(returned)) == 1
+            case _:
+                assert got == ["1"]
+                assert here.hub.statistics().subscriptions == 0
+                assert here.hub._registry.topics["a"].joining == {}
 
 
 async def test_messages_for_others_are_not_recovered(autojump_clock: MockClock) -> None:
@@ -351,65 +406,20 @@ async def test_an_envelope_that_looks_at_a_receipt() -> None:
         assert ada.got == ["<1>"]
 
 
-# Random histories
+async def test_one_who_leaves_before_it_has_begun_to_catch_up(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """The caller learns of the end also when it came within the first tick, and gets no subscription that has ended."""
+    catch_up = Registry.catch_up
 
+    async def leave_first(registry: Registry, replay: Replay) -> None:
+        ada.leave()
+        await catch_up(registry, replay)
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    st.lists(st.integers(0, 4), min_size=1, max_size=12),
-    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3)), min_size=1, max_size=6),
-    st.integers(2, 60),
-)
-def test_resuming_again_and_again(pauses: list[int], visits: list[tuple[int, int]], size: int) -> None:
-    """A client comes and goes while others publish: what it says it has recovered, it has, in order and once."""
-
-    async def main() -> None:
-        async with stage(history=History(size=size)) as here:
-            witness = await here.enter("a")
-            done = trio.Event()
-
-            async def publish() -> None:
-                for number in range(60):
-                    here.hub.broadcast_nowait("a", str(number + 1))
-                    for _ in range(pauses[number % len(pauses)]):
-                        await trio.lowlevel.checkpoint()
-                done.set()
-
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(publish)
-                since = None
-                for away, room in visits:
-                    for _ in range(away):
-                        await trio.lowlevel.checkpoint()
-                    since = await visit(here, since, room)
-            await done.wait()
-            assert witness.got == [str(number + 1) for number in range(60)]
-
-    async def visit(here: Any, since: Position | None, room: int) -> Position:
-        one: FakeClient = await here.enter()
-        one.room = room
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(take, one)
-            subscription: Subscription = await here.hub.subscribe(one.websocket, "a", since=since)
-            first = None if since is None or not subscription.recovered else since.offset + 1
-            for _ in range(4):
-                await trio.lowlevel.checkpoint()
-            position = subscription.position
-            got = [int(str(message)) for message in one.got]
-            nursery.cancel_scope.cancel()
-        one.leave()
-        if first is not None:
-            assert got == list(range(first, first + len(got)))
-            assert position.offset == first + len(got) - 1
-        return position
-
-    async def take(one: FakeClient) -> None:
-        while True:
-            await trio.lowlevel.checkpoint()
-            one.resume(room=2)
-
-    read, replay._AT_ONCE = replay._AT_ONCE, 3
-    try:
-        trio.run(main, clock=MockClock(autojump_threshold=0))
-    finally:
-        replay._AT_ONCE = read
+    monkeypatch.setattr(Registry, "catch_up", leave_first)
+    async with stage(history=History()) as here:
+        here.publish("a", "1")
+        since = Position(here.hub._registry.topics["a"].epoch, 0)
+        ada = await here.enter("b")
+        with pytest.raises(WebSocketDisconnect):
+            await here.hub.subscribe(ada.websocket, "a", since=since)

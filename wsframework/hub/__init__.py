@@ -2,15 +2,15 @@
 
 from .envelope import Envelope as Envelope
 from .envelope import StandardEnvelope as StandardEnvelope
-from .gap import Gap as Gap
 from .history import History as History
 from .hub import Hub as Hub
 from .listener import Publications as Publications
 from .member import Member as Member
 from .member import PresenceEvent as PresenceEvent
 from .overflow import Overflow as Overflow
+from .position import Gap as Gap
 from .position import Position as Position
-from .published import Published as Published
+from .publication import Published as Published
 from .receipt import Receipt as Receipt
 from .statistics import HubStatistics as HubStatistics
 from .statistics import TopicStatistics as TopicStatistics

@@ -10,10 +10,9 @@ import attrs
 import msgspec
 
 from ..encoding import to_message
-from .gap import Gap
 from .member import PresenceEvent
-from .publication import Payload
-from .published import Published
+from .position import Gap
+from .publication import Payload, Published
 
 
 class Envelope(ABC):

@@ -11,16 +11,16 @@ from ..websocket import WebSocket
 from .receipt import Receipt
 
 if TYPE_CHECKING:
-    from .hub import Hub
+    from .publisher import Publisher
 
 
 class FromThread:
     """What another thread may do with a hub: ``hub.from_thread``."""
 
-    __slots__ = ("_hub", "_token")
+    __slots__ = ("_publisher", "_token")
 
-    def __init__(self, hub: Hub, token: trio.lowlevel.TrioToken) -> None:
-        self._hub = hub
+    def __init__(self, publisher: Publisher, token: trio.lowlevel.TrioToken) -> None:
+        self._publisher = publisher
         self._token = token
 
     def broadcast(
@@ -42,7 +42,7 @@ class FromThread:
         """
 
         async def publish() -> Receipt:
-            receipt = await self._hub.broadcast(topic, data, exclude=exclude, to=to, key=key)
+            receipt = await self._publisher.broadcast(topic, data, exclude=exclude, to=to, key=key)
             _ = receipt.delivered  # to be read in this thread, which may deliver; the other must not
             return receipt
 

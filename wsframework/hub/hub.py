@@ -8,47 +8,37 @@ one write per client and tick, and no wait for anybody. What a client does not t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal, overload
 
 import trio
-from trio.lowlevel import checkpoint, checkpoint_if_cancelled
+from trio.lowlevel import checkpoint
 
 from ..close import CloseCode, check_close
 from ..elsewhere import OF_HUBS, CalledOtherwise
-from ..encoding import encode_json, to_message
+from ..encoding import encode_json
 from ..errors import SubscriptionRefused, WebSocketStateError
 from ..limits import MIB
 from ..websocket import WebSocket
 from .envelope import Envelope, NoEnvelope
 from .from_thread import FromThread
-from .gap import Gap, OnGap
 from .history import Histories, History
 from .listener import Listener, Publications
 from .member import Member
-from .names import check_topic
 from .overflow import Bounds, Overflow
-from .place import Place
-from .position import Position
-from .publication import Publication
-from .published import Published
-from .receipt import Receipt
+from .position import Gap, OnGap, Position
+from .publication import Published
+from .publisher import Publisher
 from .registry import Registry
-from .replay import Replay
 from .statistics import HubStatistics, TopicStatistics
-from .subscriber import Subscriber
 from .subscription import Subscription
-from .topic import Topic
-
-# A publisher that never waits must neither starve the program nor outrun the pump, whatever it publishes to: after this
-# many broadcasts the next one lets others run.
-_BURST = 64
+from .topic import check_topic
 
 Authorize = Callable[[WebSocket, str], Awaitable[bool]]
 
 
-class Hub(CalledOtherwise, elsewhere=OF_HUBS):
+class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
     """Publishes messages to the WebSockets that have subscribed to a topic.
 
     Args:
@@ -87,12 +77,9 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
         if not presence_grace >= 0:
             raise ValueError(f"presence_grace={presence_grace} is a number of seconds, perhaps 0")
         self._bounds = Bounds(capacity, max_bytes, overflow)
-        self._block_timeout = block_timeout
         self._max_topics = max_topics
         self._authorize = authorize
-        self._registry = Registry(self._bounds, Histories(history), presence_grace)
-        self._burst = _BURST
-        self._from_thread: FromThread | None = None
+        super().__init__(Registry(self._bounds, Histories(history), presence_grace), block_timeout)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Hub]:
@@ -140,8 +127,8 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
         """Have this client get everything that is published to ``topic`` from now on.
 
         It ends with `unsubscribe` or with the connection. Subscribing twice is subscribing once: the second call
-        returns the same subscription, as it is. To change what is said of somebody who is present, assign to
-        `Subscription.presence`.
+        returns the same subscription, as it is, and when the first one is still catching up, both wait for that. To
+        change what is said of somebody who is present, assign to `Subscription.presence`.
 
         Args:
             websocket: the client.
@@ -179,7 +166,8 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
 
         If the client is slow: with ``since`` or ``latest`` this waits until it has taken what it missed.
 
-        If it is cancelled: the client has not subscribed. What it missed may have been sent in part.
+        If it is cancelled: the client has not subscribed, unless another call for this topic goes on. What it missed
+        may have been sent in part.
         """
         if not isinstance(websocket, WebSocket):
             raise TypeError(
@@ -203,37 +191,26 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
             encode_json(presence)  # an error has to come before anything has changed
         if identity is not None:
             self._registry.identify(subscriber, identity)
+        is_new = place is None
         if place is None:
-            place = self._place(subscriber, topic, bounds, on_gap, envelope)
-            subject = place.topic
-            if since is None and not latest:
-                subject.go_live(place)
-            else:
-                await self._catch_up(place, since, latest)
-            # Nothing lets others run from going live to here.
-            if place.next < 0:
-                return Subscription(place)  # it was ended while it caught up
+            place = self._registry.place(subscriber, topic, bounds, on_gap, envelope, since, latest)
+        replay = place.topic.joining.get(place)
+        if replay is not None:
+            await self._registry.catch_up(replay)
+        if is_new and place.live:  # or it was ended while it caught up
             if presence_events:
-                watched = self._registry.presence(subject)
-                subscriber.watching[topic] = watched.watch(subscriber, subscriber.lane(self._bounds), envelope)
+                self._registry.presence(place.topic).watch(subscriber, envelope)
             if presence is not None:
-                self._registry.presence(subject).join(place, presence)
+                self._registry.presence(place.topic).join(place, presence)
         return Subscription(place)
 
     async def unsubscribe(self, websocket: WebSocket, topic: str) -> None:
         """End a subscription. What was published before still arrives. Without a subscription this does nothing."""
         await checkpoint()
         subscriber = self._registry.subscribers.get(websocket.transport)
-        place = subscriber.places.pop(topic, None) if subscriber is not None else None
+        place = subscriber.places.get(topic) if subscriber is not None else None
         if place is not None:
-            place.catch_up()
-            watching = subscriber.watching.pop(topic, None) if subscriber is not None else None
-            if watching is not None:
-                watching.end()
-            if place.topic.presence is not None:
-                place.topic.presence.leave(place, at_once=True)
-            place.end()
-            self._registry.forget_if_unused(place.topic)
+            self._registry.end(place)
 
     @overload
     def listen(
@@ -299,11 +276,8 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
         listener = Listener()
         subscriber = self._registry.add(listener)
         try:
-            place = self._place(subscriber, topic, bounds, None, NoEnvelope(gaps))
-            if since is None and not latest:
-                place.topic.go_live(place)
-            else:
-                listener.catch_up(Replay(place, since, latest))
+            place = self._registry.place(subscriber, topic, bounds, None, NoEnvelope(gaps), since, latest)
+            listener.catch_up(place.topic.joining.get(place))
             yield Publications(listener, Subscription(place))
         finally:
             if listener.mailbox is not None:
@@ -327,86 +301,10 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
             subscriber.transport.cut_off(code, reason)
         return len(subscribers)
 
-    # Publishing
-
-    async def broadcast(
-        self,
-        topic: str,
-        data: Any,
-        *,
-        exclude: WebSocket | Collection[WebSocket] | None = None,
-        to: str | Collection[str] | None = None,
-        key: Hashable = None,
-    ) -> Receipt:
-        """Publish to everybody who has subscribed to ``topic``.
-
-        Args:
-            topic: its name.
-            data: a string goes out as text, bytes as binary, anything else as JSON text. It is encoded once.
-            exclude: a client, or several, that do not get it.
-            to: an identity, or several; of the subscribers only their connections get it.
-            key: what this is the newest message of. Only `Overflow.LATEST` looks at it.
-
-        Returns:
-            A receipt, true at the moment it is read. The call itself waits for no client, unless one has subscribed
-            with `Overflow.BLOCK`: it lets other tasks run when much has been published, and is otherwise done at once.
-
-        Raises:
-            TypeError: the data cannot be JSON.
-            UnicodeEncodeError: the text cannot be UTF-8.
-            WebSocketStateError: the hub does not run.
-
-        If it is cancelled: the message was not published.
-        """
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = _BURST
-            await checkpoint()
-        self._check(topic)
-        publication = self._make(data, exclude, to, key)
-        subject = self._registry.topics.get(topic)
-        if subject is not None and subject.turn is not None:
-            return await self._publish_when_there_is_room(subject, publication)
-        return self._publish(topic, publication)
-
-    def broadcast_nowait(
-        self,
-        topic: str,
-        data: Any,
-        *,
-        exclude: WebSocket | Collection[WebSocket] | None = None,
-        to: str | Collection[str] | None = None,
-        key: Hashable = None,
-    ) -> Receipt:
-        """Publish like `broadcast`, from synchronous code on the Trio thread, to the clients of this process.
-
-        Raises:
-            trio.WouldBlock: a client with `Overflow.BLOCK` has no room. The message was not published.
-            Otherwise as `broadcast`.
-        """
-        self._check(topic)
-        publication = self._make(data, exclude, to, key)
-        if self._full_places(topic, publication):
-            raise trio.WouldBlock(f"a client of {topic!r} has no room; `await hub.broadcast(...)` waits for it")
-        return self._publish(topic, publication)
-
     @property
     def overflow(self) -> Overflow:
         """The policy of subscriptions that have none of their own."""
         return self._bounds.overflow
-
-    @property
-    def from_thread(self) -> FromThread:
-        """Publishing from other threads: ``hub.from_thread.broadcast(topic, data)``, with the options of `broadcast`.
-
-        Raises:
-            WebSocketStateError: the hub does not run.
-        """
-        if self._from_thread is None:
-            raise _not_running()
-        return self._from_thread
 
     # Looking
 
@@ -465,58 +363,6 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
         """Count what is there, in the hub or in one topic. Takes time in proportion to the subscribers."""
         return self._registry.statistics() if topic is None else self._registry.topic_statistics(topic)
 
-    # Publishing, inside
-
-    def _make(
-        self,
-        data: Any,
-        exclude: WebSocket | Collection[WebSocket] | None,
-        to: str | Collection[str] | None,
-        key: Hashable,
-    ) -> Publication:
-        message = to_message(data)
-        publication = Publication(message, Receipt(self._registry.pump.settle))
-        publication.is_json = isinstance(message, str) and not isinstance(data, str)
-        if exclude is not None:
-            publication.exclude = self._registry.numbers(exclude)
-        if to is not None:
-            publication.to = frozenset((to,) if isinstance(to, str) else to)
-        publication.key = key
-        return publication
-
-    def _publish(self, topic: str, publication: Publication) -> Receipt:
-        if topic not in self._registry.topics:
-            check_topic(topic)
-        return self._registry.publish(topic, publication)
-
-    async def _publish_when_there_is_room(self, subject: Topic, publication: Publication) -> Receipt:
-        """Wait for the clients of a topic that some have subscribed to with BLOCK, then publish.
-
-        One publisher at a time has its turn. So what they wait for is not taken away by a later one, and a client that
-        takes nothing costs them its time once and not each of them.
-        """
-        assert subject.turn is not None
-        async with subject.turn:
-            with trio.move_on_after(self._block_timeout):
-                while full := self._full_places(subject.name, publication):
-                    await full[0].subscriber.wait_for_room()
-            self._check(subject.name)
-            for place in self._full_places(subject.name, publication):
-                place.subscriber.disconnect(place, publication)
-            return self._publish(subject.name, publication)
-
-    def _full_places(self, topic: str, publication: Publication) -> list[Place]:
-        """Those who have subscribed with BLOCK and have no room for this."""
-        subject = self._registry.topics.get(topic)
-        if subject is None or not subject.blocking:
-            return []
-        self._registry.pump.settle()  # what is pending needs room too
-        return [
-            place
-            for place in subject.blocking
-            if place.concerns(publication) and not place.subscriber.has_room(place, publication)
-        ]
-
     # Subscribers, inside
 
     async def _ask(self, websocket: WebSocket, topic: Any) -> None:
@@ -529,38 +375,8 @@ class Hub(CalledOtherwise, elsewhere=OF_HUBS):
         if not await self._authorize(websocket, topic):
             raise SubscriptionRefused(CloseCode.POLICY_VIOLATION, "this client may not have that topic")
 
-    def _check(self, topic: str) -> None:
-        if not isinstance(topic, str) or not topic:
-            check_topic(topic)
-        if self._from_thread is None:
-            raise _not_running()
-
     def _check_beginning(self, topic: str, bounds: Bounds, since: Position | None, latest: bool) -> None:
         if since is not None and bounds.overflow is Overflow.LATEST:
             raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
         if latest and not self._registry.remembers(topic):
             raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")
-
-    def _place(
-        self, subscriber: Subscriber, topic: str, bounds: Bounds, on_gap: OnGap | None, envelope: Envelope | None
-    ) -> Place:
-        """Give a subscriber a place that is not live yet."""
-        subject = self._registry.topic(topic)
-        place = subscriber.places[topic] = Place(subject, subscriber, subscriber.lane(bounds), on_gap, envelope)
-        subject.joining[place] = None
-        return place
-
-    async def _catch_up(self, place: Place, since: Position | None, latest: bool) -> None:
-        try:
-            await Replay(place, since, latest).run()
-        finally:
-            if place.joining:  # it came to nothing
-                del place.subscriber.places[place.topic.name]
-                place.end()
-                self._registry.forget_if_unused(place.topic)
-
-
-def _not_running() -> WebSocketStateError:
-    return WebSocketStateError(
-        "the hub does not run: it runs in its app's lifespan, or inside `async with hub.running():`"
-    )

@@ -11,8 +11,8 @@ from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled
 
 from ..close import CloseCode, describe
 from ..transport import BURST, Mailbox, WireFormat
-from .gap import Gap
-from .published import Published
+from .position import Gap
+from .publication import Published
 from .replay import Replay
 from .subscription import Subscription
 
@@ -74,7 +74,7 @@ class Listener:
             self._catch_up_more()
         return item
 
-    def catch_up(self, replay: Replay) -> None:
+    def catch_up(self, replay: Replay | None) -> None:
         """Begin with this. There is no task that waits until something has been taken: taking it makes it go on."""
         self._replay = replay
         self._catch_up_more()

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..encoding import to_message
 from .envelope import Envelope
-from .gap import Gap, OnGap
 from .lane import Lane, Slot
-from .position import Position
+from .position import Gap, OnGap, Position
 from .publication import Payload, Publication
 
 if TYPE_CHECKING:
@@ -71,6 +70,11 @@ class Place:
         """Offer the subscriber what was published so far."""
         if self.topic.pending:
             self.topic.deliver_to(self)
+
+    @property
+    def live(self) -> bool:
+        """It is offered what is published."""
+        return self.next >= 0
 
     @property
     def joining(self) -> bool:

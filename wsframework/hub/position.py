@@ -1,6 +1,9 @@
-"""Where somebody is in the stream of a topic."""
+"""Where somebody is in the stream of a topic, and what is missing there."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -33,3 +36,21 @@ class Position:
         if not (colon and epoch and offset.isascii() and offset.isdecimal() and len(offset) < 20):
             raise ValueError(f"a position reads epoch:offset, not {text[:80]!r}")
         return cls(epoch, int(offset))
+
+
+@attrs.frozen
+class Gap:
+    """Publications that a subscriber does not get.
+
+    Attributes:
+        count: how many; None when nobody can know, because the topic does not remember ``since``. What a topic has
+            forgotten while the subscriber caught up counts whomever it was for, which is forgotten with it.
+        since: the last one before them. With a history, ``hub.history(topic, since=gap.since)`` may still have them.
+    """
+
+    count: int | None
+    since: Position
+
+
+OnGap = Callable[[Gap], Any]
+"""Called with a gap; what it returns, unless that is None, is sent to the client in the place of what is missing."""

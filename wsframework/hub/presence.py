@@ -18,10 +18,9 @@ import trio
 from ..encoding import encode_json, to_message
 from .agenda import Agenda
 from .envelope import Envelope
-from .gap import Gap
-from .lane import Lane
 from .member import Member, PresenceEvent
 from .place import Place
+from .position import Gap
 from .publication import Payload, Publication
 from .pump import Pump
 from .receipt import Receipt
@@ -120,17 +119,17 @@ class Presence:
             person.left_at = trio.current_time()
             self._agenda.at(person.left_at + self._grace, lambda: self._look_again(person))
 
-    def watch(self, subscriber: Subscriber, lane: Lane, envelope: Envelope | None) -> Place:
+    def watch(self, subscriber: Subscriber, envelope: Envelope | None) -> None:
         """Send this client who is here, and from now on every event."""
 
         def everybody(gap: Gap) -> Any:
             event = PresenceEvent(self._topic, "here", self.members())
             return event.standard() if envelope is None else envelope.presence(event)
 
-        place = Place(self._events, subscriber, lane, everybody, envelope)
+        place = Place(self._events, subscriber, subscriber.shared_lane, everybody, envelope)
+        subscriber.watching[self._topic] = place
         self._events.go_live(place)
         subscriber.take(place, [_Change(PresenceEvent(self._topic, "here", self.members()))])
-        return place
 
     def clear(self) -> None:
         """The hub stops: nobody who has left comes back."""

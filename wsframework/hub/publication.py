@@ -1,13 +1,15 @@
-"""A message on its way to subscribers."""
+"""A message on its way to subscribers, and what the program sees of it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
+from ..encoding import decode_json
 from ..transport import Message, WireFormat
 from .position import Position
-from .published import Published
 from .receipt import Receipt
 
 if TYPE_CHECKING:
@@ -16,6 +18,29 @@ if TYPE_CHECKING:
 
 # What one client is offered in one write, in bytes: more would go past its bounds if it is about to fall behind.
 WRITE_SIZE = 64 * 1024
+
+
+@attrs.frozen
+class Published:
+    """What was published to a topic.
+
+    Attributes:
+        topic: its name.
+        position: its place there.
+        data: a string for text, bytes for binary. A value that was published has become JSON text.
+        is_json: that is what it has become.
+        key: what it was published with, if anything.
+    """
+
+    topic: str
+    position: Position
+    data: Message
+    is_json: bool = False
+    key: Hashable = None
+
+    def json(self) -> Any:
+        """Decode ``data`` as JSON. Raises `InvalidData` for what is none."""
+        return decode_json(self.data)
 
 
 class Payload:

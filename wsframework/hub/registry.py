@@ -8,16 +8,19 @@ from ..close import CloseCode
 from ..errors import WebSocketStateError
 from ..websocket import WebSocket
 from .agenda import Agenda
+from .envelope import Envelope
 from .history import Histories
 from .listener import Listener
 from .overflow import Bounds
+from .place import Place
+from .position import OnGap, Position
 from .presence import Presence
 from .publication import Publication
 from .pump import Pump
 from .receipt import Receipt
-from .recipient import Recipient
+from .replay import Replay
 from .statistics import Counters, HubStatistics, TopicStatistics
-from .subscriber import Subscriber
+from .subscriber import Recipient, Subscriber
 from .topic import Topic
 
 
@@ -75,6 +78,54 @@ class Registry:
         subscriber.on_leave = self._forget
         self.subscribers[transport] = transport.mailbox = subscriber
         return subscriber
+
+    def place(
+        self,
+        subscriber: Subscriber,
+        name: str,
+        bounds: Bounds,
+        on_gap: OnGap | None,
+        envelope: Envelope | None,
+        since: Position | None,
+        latest: bool,
+    ) -> Place:
+        """Give a subscriber a place in a topic: one that is live, or one that has to catch up first."""
+        topic = self.topic(name)
+        place = subscriber.places[name] = Place(topic, subscriber, subscriber.lane(bounds), on_gap, envelope)
+        if since is None and not latest:
+            topic.go_live(place)
+        else:
+            topic.joining[place] = Replay(place, since, latest)
+        return place
+
+    async def catch_up(self, replay: Replay) -> None:
+        """Have a client catch up until it is live, or its subscription is ended. Several tasks may do this together.
+
+        Raises:
+            WebSocketDisconnect: the client has left.
+
+        If it is cancelled: what was offered so far stays offered. With the last of the tasks, the subscription ends.
+        """
+        replay.followers += 1
+        try:
+            await replay.run()
+        finally:
+            replay.followers -= 1
+            if replay.goes_on and not replay.followers:
+                self.end(replay.place)
+
+    def end(self, place: Place) -> None:
+        """End a subscription. What was published before is still offered."""
+        place.catch_up()
+        name, subscriber, presence = place.topic.name, place.subscriber, place.topic.presence
+        del subscriber.places[name]
+        watching = subscriber.watching.pop(name, None)
+        if watching is not None:
+            watching.end()
+        if presence is not None:
+            presence.leave(place, at_once=True)
+        place.end()
+        self.forget_if_unused(place.topic)
 
     def numbers(self, websockets: WebSocket | Collection[WebSocket]) -> Collection[int]:
         """Return the numbers of those among these who are subscribers."""

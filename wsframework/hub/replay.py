@@ -12,9 +12,8 @@ from __future__ import annotations
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..transport import Transport
-from .gap import Gap
 from .place import Place
-from .position import Position
+from .position import Gap, Position
 from .publication import Payload, Publication, join, split_write
 from .subscriber import Subscriber
 
@@ -29,10 +28,15 @@ class Replay:
         place: the subscriber's, in the topic.
         since: the last publication that it has.
         latest: if not all after ``since`` is there, begin with the newest of each key.
+
+    Attributes:
+        place: that one.
+        followers: tasks that wait for its end. Each of them makes it go on.
     """
 
     def __init__(self, place: Place, since: Position | None, latest: bool) -> None:
-        self._place = place
+        self.place: Place = place
+        self.followers: int = 0
         self._topic = place.topic
         self._since = since
         self._latest = latest
@@ -49,28 +53,31 @@ class Replay:
         """
         await checkpoint()
         while self.goes_on:
-            await _wait_until_taken(self._place.subscriber)
-            self.step()
+            await _wait_until_taken(self.place.subscriber)
+            if self.goes_on:
+                self.step()
             if self.goes_on:
                 await checkpoint()
+        if not self.place.live:  # somebody has ended it: its client, by leaving, or the program
+            _raise_if_gone(self.place.subscriber)
 
     @property
     def goes_on(self) -> bool:
         """It is not live yet, and nobody has ended it."""
-        return self._place.joining
+        return self.place.joining
 
     def step(self) -> None:
         """Give it what makes one write, or have it go live. It must have taken everything else. Nothing here waits."""
-        subscriber = self._place.subscriber
+        subscriber = self.place.subscriber
         payloads = self._read()
         if payloads and not subscriber.transport.offer(join(payloads, subscriber.transport.wire_format), len(payloads)):
             subscriber.fall_behind([])
         if not self._backlog and self._following == self._topic.end:
-            self._topic.go_live(self._place)
+            self._topic.go_live(self.place)
 
     def _read(self) -> list[Payload]:
         """Read what makes the next write."""
-        place, topic = self._place, self._topic
+        place, topic = self.place, self._topic
         payloads = self._begin() if self._following is None else []
         assert self._following is not None
         if not self._backlog and self._following < topic.end:
@@ -87,7 +94,7 @@ class Replay:
 
     def _begin(self) -> list[Payload]:
         """Find where to begin, and tell what is missing before that."""
-        place, topic, since = self._place, self._topic, self._since
+        place, topic, since = self.place, self._topic, self._since
         payloads = []
         self._following = topic.end
         if since is not None:
@@ -101,7 +108,7 @@ class Replay:
         return payloads
 
     def _tell(self, gap: Gap) -> list[Payload]:
-        told = self._place.say(gap)
+        told = self.place.say(gap)
         return [] if told is None else [told]
 
 
@@ -112,5 +119,11 @@ async def _wait_until_taken(subscriber: Subscriber) -> None:
     while subscriber.behind and transport.close_code is None:
         await transport.wait_taken()
         await checkpoint()
+    _raise_if_gone(subscriber)
+
+
+def _raise_if_gone(subscriber: Subscriber) -> None:
+    transport = subscriber.transport
+    assert isinstance(transport, Transport)
     if transport.close_code is not None:
         raise transport.disconnect()

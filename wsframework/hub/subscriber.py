@@ -17,17 +17,16 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
 from ..close import CloseCode
-from ..transport import Ticket
+from ..transport import Mailbox, Ticket, WireFormat
 from .lane import Lane, Slot
 from .overflow import Bounds
 from .place import Place
 from .publication import WRITE_SIZE, Payload, Publication, join, split_write
-from .recipient import Recipient
 
 logger: logging.Logger = logging.getLogger("wsframework.hub")
 
@@ -35,6 +34,18 @@ logger: logging.Logger = logging.getLogger("wsframework.hub")
 _IN_LINE = 64
 
 _numbers = count(1)
+
+
+class Recipient(Protocol):
+    """Takes what is published. See `wsframework.transport.Transport`, which has more than this."""
+
+    wire_format: WireFormat
+    close_code: int | None
+    mailbox: Mailbox | None
+
+    def offer(self, encoded: Any, messages: int = 1) -> bool: ...
+
+    def cut_off(self, code: int, reason: str = "") -> None: ...
 
 
 class Subscriber:
@@ -53,11 +64,11 @@ class Subscriber:
         watching: places among those who are told who is present, likewise.
         missing: places that have missed something that was not told yet; a set that keeps its order.
         room: where publishers wait for a lane with room (BLOCK).
+        shared_lane: of its subscriptions that have no bounds and no policy of their own.
     """
 
     __slots__ = (
         "_direct",
-        "_lane",
         "_lanes",
         "_put",
         "_unsent",
@@ -68,6 +79,7 @@ class Subscriber:
         "on_leave",
         "places",
         "room",
+        "shared_lane",
         "transport",
         "watching",
     )
@@ -83,8 +95,8 @@ class Subscriber:
         self.room: trio.lowlevel.ParkingLot | None = None
         self.on_leave: Callable[[Subscriber], None] = lambda subscriber: None
         self._unsent = unsent
-        self._lane = Lane(bounds)
-        self._lanes: list[Lane] = [self._lane]  # those that something may wait in
+        self.shared_lane: Lane = Lane(bounds)
+        self._lanes: list[Lane] = [self.shared_lane]  # those that something may wait in
         self._put = 0  # how many went into the lanes
         self._direct: deque[tuple[int, Any, Ticket]] = deque()
 
@@ -92,7 +104,7 @@ class Subscriber:
 
     def lane(self, bounds: Bounds) -> Lane:
         """The shared lane if its bounds are meant, or else a new one."""
-        return self._lane if bounds is self._lane.bounds else Lane(bounds)
+        return self.shared_lane if bounds is self.shared_lane.bounds else Lane(bounds)
 
     def leave(self) -> None:
         """End every subscription: the connection has ended."""
@@ -162,7 +174,7 @@ class Subscriber:
         if self.transport.close_code is not None:
             return
         lane = place.lane
-        if lane is not self._lane and not lane.waiting and lane not in self._lanes:
+        if lane is not self.shared_lane and not lane.waiting and lane not in self._lanes:
             self._lanes.append(lane)
         publication.receipt.saw_behind(self.waiting)
         if lane.keep(Slot(self._put, place, publication, publication.wrapped(place), publication.offset)):

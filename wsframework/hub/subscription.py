@@ -6,9 +6,8 @@ from typing import Any
 
 import attrs
 
-from .gap import OnGap
 from .place import Place
-from .position import Position
+from .position import OnGap, Position
 
 
 @attrs.frozen

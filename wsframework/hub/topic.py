@@ -28,6 +28,10 @@ from .subscriber import Subscriber
 
 if TYPE_CHECKING:
     from .presence import Presence
+    from .replay import Replay
+
+LONGEST_NAME = 255
+"""Bytes of a topic's name as UTF-8: what Centrifugo allows, and what fits into one component of a file's path."""
 
 logger: logging.Logger = logging.getLogger("wsframework.hub")
 
@@ -67,7 +71,7 @@ class Topic:
 
     Attributes:
         places: of those who subscribe and are live.
-        joining: of those who catch up yet; a set that keeps its order.
+        joining: of those who catch up yet, and how far they are.
         memory: of what was published, if it has one.
         presence: who is here, if anybody has asked or told.
         pending: publications that the pump has not offered to everybody yet; ``begin`` is the number of the first.
@@ -96,7 +100,7 @@ class Topic:
     def __init__(self, name: str, counters: Counters, history: History | None = None) -> None:
         self.name: str = name
         self.places: dict[Subscriber, Place] = {}
-        self.joining: dict[Place, None] = {}
+        self.joining: dict[Place, Replay] = {}
         self.memory: Memory | None = None if history is None else Memory(history, 1)
         self.pending: list[Publication] = []
         self.begin: int = 1
@@ -268,3 +272,22 @@ class Topic:
                 logger.exception("a connection failed inside the hub; it was closed, the others go on")
                 subscriber.fail()
         sweep.delivered += delivered
+
+
+def check_topic(name: object) -> None:
+    """Check that this can be the name of a topic.
+
+    Raises:
+        TypeError: it is no string, or an empty one.
+        ValueError: it is too long, has control characters, or cannot be UTF-8.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"a topic is named by a string that is not empty, not {name!r}")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"a topic's name must be UTF-8, which cannot hold lone surrogates: {name[:80]!r}") from None
+    if size > LONGEST_NAME:
+        raise ValueError(f"a topic's name has at most {LONGEST_NAME} bytes, not {size}: {name[:80]!r}...")
+    if not name.isprintable() and any(character < " " or "\x7f" <= character < "\xa0" for character in name):
+        raise ValueError(f"a topic's name has no control characters: {name[:80]!r}")
