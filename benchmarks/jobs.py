@@ -71,7 +71,7 @@ class Job:
             case Mode.CONNECT:
                 return f"connect, upgrade and close, {self.connections} at a time"
             case Mode.IDLE:
-                return f"memory of {self.connections:,} idle connections"
+                return f"memory of {self.connections:,} idle connections{' with TLS' * self.tls}"
 
 
 # Those with a goal come first (see goals.py), so that a run that is stopped has them.
@@ -94,6 +94,7 @@ JOBS: Mapping[str, Job] = {
         Job("fan-5000", Mode.FAN, 5000, rounds=2),
         Job("echo-1m", Mode.ECHO, 10, size=1024 * 1024, rounds=2),
         Job("idle-1000", Mode.IDLE, 1000, rounds=1, by_default=False),
+        Job("idle-tls", Mode.IDLE, 1000, tls=True, rounds=1, by_default=False),
     )
 }
 

@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from . import peers
+from .jobs import JOBS, Mode
 from .load import LoadError
 from .processes import open_pinned
 
@@ -99,7 +100,7 @@ def find_peers() -> dict[str, Peer]:
         command = (sys.executable, "-m", full_name, "{port}")
         found[name] = Peer(name, description, command, full_name, only=ONLY.get(name))
     found = dict(sorted(found.items(), key=lambda item: (not item[0].startswith(OURS), item[0])))
-    skips = frozenset({"echo-tls", "fan-4k-frozen", "idle-1000", "idle-10000"})
+    skips = frozenset({name for name, job in JOBS.items() if job.tls or job.frozen or job.mode is Mode.IDLE})
     found[FLOOR] = Peer(
         FLOOR, "The least that a server in C does (floor.c), for scale.", ("{floor}", "{port}"), None, skips
     )

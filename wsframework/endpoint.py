@@ -137,6 +137,7 @@ class WebSocketEndpoint:
         websocket, transport = self.websocket, self.websocket.transport
         decode = self._decode
         while True:
+            data = None  # while we wait, an idle client's last message, which may be large, is not kept
             data = decode(await transport.receive())
             try:
                 await on_receive(websocket, data)

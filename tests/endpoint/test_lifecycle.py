@@ -1,8 +1,10 @@
 """The life of an endpoint: its three hooks, in their order, once each."""
 
+import tracemalloc
+
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from wsframework import CloseCode, WebSocket, WebSocketEndpoint
 from wsframework.testing import HandshakeRefused, connect
@@ -34,6 +36,27 @@ async def test_hooks_run_in_order_on_one_instance(autojump_clock: MockClock) -> 
         ("receive", True, b"two"),
         ("disconnect", True, 1000, ["one", b"two"]),
     ]
+
+
+async def test_an_idle_client_keeps_no_message_alive(autojump_clock: MockClock) -> None:
+    """What a client has sent is given back when its hook is done, and not when the next message comes."""
+    message = "x" * 1_000_000
+
+    class Counter(WebSocketEndpoint):
+        encoding = "text"
+
+        async def on_receive(self, websocket: WebSocket, data: str) -> None:
+            await websocket.send_text(str(len(data)))
+
+    async with connect(Counter) as client:
+        tracemalloc.start()
+        try:
+            await client.send(message)
+            assert await client.receive() == "1000000"
+            await wait_all_tasks_blocked()
+            assert tracemalloc.get_traced_memory()[0] < 500_000
+        finally:
+            tracemalloc.stop()
 
 
 async def test_an_endpoint_without_hooks(autojump_clock: MockClock) -> None:
