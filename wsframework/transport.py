@@ -35,8 +35,9 @@ from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 Message = str | bytes
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
-# A checkpoint costs 2.8 us and an echoed message 6 (CPython 3.11), so receive and send check for cancellation every
-# time, which costs 0.2, and let other tasks run after this many messages that did not have to wait.
+# A checkpoint costs half as much as an echoed message, and to check for cancellation a fifteenth of that (see ``python
+# -m benchmarks.costs tasks``). So receive and send check every time, and let other tasks run after this many messages
+# that did not have to wait.
 BURST = 32
 
 
@@ -293,7 +294,7 @@ class Transport(ABC):
             raise trio.BusyResourceError("another task is already receiving from this WebSocket")
         self._burst = BURST  # waiting lets other tasks run
         self._receiver = current_task()
-        # Not `await`: one coroutine less for each message is 1 % of what a message costs.
+        # Not `await`: that is one coroutine less for each message.
         return wait_task_rescheduled(self._stop_receiving)  # noqa: ASYNC105
 
     def _wake_receiver(self) -> None:

@@ -56,7 +56,7 @@ def compression() -> Table:
             frames = _frames(Deflate(), level)
             label = f"{name}, level {Deflate().level if level is None else level}: {len(frames.encode(text)):,} bytes"
             cases[label] = repeat(lambda frames=frames, text=text: frames.encode(text))  # type: ignore[misc]
-    return measure("Compression of JSON", cases, rounds=7)
+    return measure("Compression of JSON", cases)
 
 
 def short_messages() -> Table:

@@ -2,6 +2,8 @@
 
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 import trio.testing
@@ -63,7 +65,8 @@ async def _receive(channel: trio.MemoryReceiveChannel[bytes]) -> None:
         await channel.receive()
 
 
-def _sends() -> Case:
+@contextmanager
+def _sending() -> Iterator[Case]:
     """Hand a frame to a socket on 127.0.0.1. What the system does for the receiver in that call is part of it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sender = socket.create_connection(listener.getsockname())
@@ -83,7 +86,8 @@ def _sends() -> Case:
                 left -= len(receiver.recv(left))
         return spent
 
-    return case
+    with sender, receiver:
+        yield case
 
 
 def tasks() -> Table:
@@ -99,7 +103,8 @@ def tasks() -> Table:
 
 
 def deliveries() -> Table:
-    return measure(
-        "A message of 32 bytes for one of many clients",
-        {"send to its socket": _sends(), "wake its task at a memory channel": in_trio(_wakes)},
-    )
+    with _sending() as sends:
+        return measure(
+            "A message of 32 bytes for one of many clients",
+            {"send to its socket": sends, "wake its task at a memory channel": in_trio(_wakes)},
+        )

@@ -58,14 +58,14 @@ def in_trio(function: Callable[[int], Awaitable[float | None]]) -> Case:
     return lambda count: trio.run(run, count)
 
 
-def measure(title: str, cases: Mapping[str, Case], rounds: int = ROUNDS) -> Table:
+def measure(title: str, cases: Mapping[str, Case], rounds: int | None = None) -> Table:
     """Measure all of them in turn, several times, and return the microseconds of each.
 
     Of the rounds the quickest counts: other programs can only add to what a piece of code takes.
     """
     counts = {name: _enough(case) for name, case in cases.items()}
     best = dict.fromkeys(cases, float("inf"))
-    for _ in range(rounds):
+    for _ in range(ROUNDS if rounds is None else rounds):
         for name, case in cases.items():
             best[name] = min(best[name], case(counts[name]) / counts[name])
     return Table(title, [Cost(name, seconds * 1e6, "µs") for name, seconds in best.items()])

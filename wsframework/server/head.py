@@ -1,8 +1,9 @@
-"""The request head that nearly every client sends, read in a twelfth of the time that h11 takes (8 us against 100).
+"""The request head that nearly every client sends, read in a fifth of the time that h11 takes.
 
 It knows only heads that cannot be read in two ways: a GET of HTTP/1.1, lines that end with CR and LF, one header field
 in each, values of visible ASCII with single spaces inside, one Host, and nothing that could announce a body. For any
-other head it says so, and h11 judges. That both read the same is tested with many heads, bent ones above all.
+other head it says so, and h11 judges. That both read the same is tested with many heads, bent ones above all. The time
+is that of ``python -m benchmarks.costs heads``.
 """
 
 from __future__ import annotations

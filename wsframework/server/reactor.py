@@ -1,8 +1,8 @@
 """One task that receives for every connection, with TLS and without, where the system has epoll (Linux).
 
-A reader task per connection costs a task switch and an ``epoll_ctl`` per message; this costs neither, which made it
-1.7 times as fast in echo (10 us of server time against 6, CPython 3.11). It also means that the server is always
-reading for everybody, up to the bound of each inbox, so a client that leaves is noticed while its endpoint is busy.
+A reader task per connection costs a task switch and an ``epoll_ctl`` per message; this costs neither. It also means
+that the server is always reading for everybody, up to the bound of each inbox, so a client that leaves is noticed while
+its endpoint is busy.
 
 How it waits. All sockets are in one epoll set, and the set is itself a descriptor that trio can wait for. Events are
 level-triggered: what is not handled in this turn shows up again in the next. A connection reads once per turn, so
