@@ -57,6 +57,10 @@ rate is what the load generator and the machine can do at a job. A number is mar
 no time left and the floor was not well above it: that server may be faster.
 """
 
+BUSY = """\
+**Other programs ran meanwhile.** So the rates say little; processor time and memory are disturbed less.\
+"""
+
 VARIANTS = (WITH_HISTORY, WITH_PRESENCE)
 
 
@@ -164,7 +168,8 @@ def _machine(report: Report) -> str:
     left_out = "".join(f"\n\n{name} was left out: {reason}" for name, reason in report.left_out.items())
     here = f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.2f} before it began"
     here += f"; {machine['system']}; {machine['python']}"
-    return f"{here}; {packages}.{left_out}\n"
+    busy = f"\n\n{BUSY}" if machine["load"] > 1 else ""
+    return f"{here}; {packages}.{busy}{left_out}\n"
 
 
 def _overview(
