@@ -121,8 +121,9 @@ def main(
     if json_path is not None:
         report.write(json_path)
     if write_docs:
-        (DOCS / PAGE).write_text(make_page(report, jobs, peers), encoding="utf-8")
-        (DOCS / CHART).write_text(draw(report.summary, jobs, peers), encoding="utf-8")
+        measured = [job for job in jobs if report.rounds(job.name)]  # for the others no time was left
+        (DOCS / PAGE).write_text(make_page(report, measured, peers), encoding="utf-8")
+        (DOCS / CHART).write_text(draw(report.summary, measured, peers), encoding="utf-8")
         write_table(README, report)
     if not any(row.median for row in report.summary):
         raise click.ClickException("Nothing could be measured.")

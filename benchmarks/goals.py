@@ -99,7 +99,7 @@ def _goals() -> Iterator[Goal]:
         ("echo-100x16", UVICORN, 4),
         ("echo-16k", UVICORN, 1.2),
     ):
-        yield Goal(job=job, what="messages per second", wanted=wanted, beside=beside)
+        yield Goal(job=job, what="rate", wanted=wanted, beside=beside)
     for ours, option in ((OURS, ""), (WITH_HISTORY, ", history on"), (WITH_PRESENCE, ", presence on")):
         for job, beside, wanted in (
             ("fan-1000", UVICORN, 3),
@@ -108,13 +108,13 @@ def _goals() -> Iterator[Goal]:
             ("fan-1000x16", UVICORN, 15),
             ("fan-1000x16", "socketify", 0.7),
         ):
-            yield Goal(job=job, what=f"messages per second{option}", wanted=wanted, ours=ours, beside=beside)
-    yield Goal(job="connect", what="clients per second", wanted=2, beside=UVICORN)
+            yield Goal(job=job, what=f"rate{option}", wanted=wanted, ours=ours, beside=beside)
+    yield Goal(job="connect", what="rate", wanted=2, beside=UVICORN)
     memory = {"job": "idle-10000", "what": "memory of a connection"}
     yield Goal(**memory, wanted=10, measure=_kibibytes, at_most=True, unit=" KiB")
     yield Goal(**memory, wanted=1, measure=_memory, beside=PYTHON)
     frozen = {"job": "fan-4k-frozen", "beside_job": "fan-4k"}
-    yield Goal(**frozen, what="messages per second to the others", wanted=1 / 1.2)
+    yield Goal(**frozen, what="rate of the others", wanted=1 / 1.2)
     yield Goal(**frozen, what="99th percentile of the others", wanted=1.2, measure=_latency, at_most=True)
     # What may wait for a client is 1 MiB, and as much again is a write under way and what Python's allocator rounds up.
     yield Goal(**frozen, what="memory for each frozen client", wanted=2, measure=_growth, at_most=True, unit=" MiB")
