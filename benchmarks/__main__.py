@@ -53,7 +53,7 @@ def choose(what: str, names: str, known: Mapping[str, T]) -> list[T]:
 @click.option(
     "--minutes",
     type=click.FloatRange(0.1),
-    default=23.0,
+    default=22.0,
     show_default=True,
     help="How long it may take: a job that has used its share has fewer rounds.",
 )
