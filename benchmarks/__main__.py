@@ -2,21 +2,23 @@
 
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import attrs
 import click
 import trio
 from rich.console import Console
 
 from .chart import draw
-from .comparison import compare, schedule
+from .comparison import Comparison, schedule
 from .jobs import DEFAULT_JOBS, JOBS, QUICK_JOBS, Job
 from .load import LoadError, compiled_programs
 from .page import CHART, DOCS, PAGE, make_page
 from .processes import choose_cores, raise_descriptor_limit
+from .readme import README, write_table
 from .report import Report, describe_machine, print_report, summarize
 from .servers import OURS, Peer, find_peers, make_certificate
 
@@ -46,24 +48,37 @@ def choose(what: str, names: str, known: Mapping[str, T]) -> list[T]:
 @click.option(
     "--peers", "peer_names", help="Comma-separated, or 'all', which is the default. The first is the baseline."
 )
-@click.option("--rounds", type=click.IntRange(1, 100), help="How often each peer does each job. Default: 3.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="How often each peer does each job. Default: 5.")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long one run measures. Default: 1.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.1),
+    default=22.0,
+    show_default=True,
+    help="How long it may take: a job that has used its share has fewer rounds.",
+)
 @click.option("--quick", is_flag=True, help=f"{', '.join(QUICK_JOBS)} with three peers, one round of half a second.")
 @click.option("--also", multiple=True, metavar="NAME=COMMAND", help="A further peer; its command has {port} in it.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write all numbers here.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all numbers here, after each job.",
+)
 @click.option(
     "--read",
     "read_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Measure nothing, take the numbers that --json wrote.",
 )
-@click.option("--write-docs", is_flag=True, help=f"Write {PAGE} and {CHART} in docs/.")
+@click.option("--write-docs", is_flag=True, help=f"Write {PAGE} and {CHART} in docs/, and the README's table.")
 @click.option("--list", "list_only", is_flag=True, help="Say which jobs and peers there are.")
 def main(
     job_names: str | None,
     peer_names: str | None,
     rounds: int | None,
     seconds: float | None,
+    minutes: float,
     quick: bool,
     also: tuple[str, ...],
     json_path: Path | None,
@@ -95,7 +110,10 @@ def main(
         jobs = choose("job", job_names or ",".join(QUICK_JOBS if quick else DEFAULT_JOBS), JOBS)
         wanted = choose("peer", peer_names or (",".join((*QUICK_PEERS, *added)) if quick else "all"), known)
         peers, left_out = leave_out(wanted)
-        report = run(jobs, peers, rounds or (1 if quick else 3), seconds or (0.5 if quick else 1.0), left_out)
+        if json_path is not None and not json_path.parent.is_dir():
+            raise click.BadParameter(f"there is no directory {json_path.parent}", param_hint="--json")
+        plan = Plan(jobs, peers, rounds or (1 if quick else 5), seconds or (0.5 if quick else 1.0), minutes)
+        report = run(plan, left_out, json_path)
     console = open_console()
     print_report(console, report.summary, jobs, peers)
     for name, reason in report.left_out.items():
@@ -103,8 +121,10 @@ def main(
     if json_path is not None:
         report.write(json_path)
     if write_docs:
-        (DOCS / PAGE).write_text(make_page(report, jobs, peers), encoding="utf-8")
-        (DOCS / CHART).write_text(draw(report.summary, jobs, peers), encoding="utf-8")
+        measured = [job for job in jobs if report.rounds(job.name)]  # for the others no time was left
+        (DOCS / PAGE).write_text(make_page(report, measured, peers), encoding="utf-8")
+        (DOCS / CHART).write_text(draw(report.summary, measured, peers), encoding="utf-8")
+        write_table(README, report)
     if not any(row.median for row in report.summary):
         raise click.ClickException("Nothing could be measured.")
 
@@ -134,12 +154,24 @@ def print_lists(peers: Mapping[str, Peer]) -> None:
 def open_console() -> Console:
     """Return where to print; a file has no width, and 80 columns are too few for the tables."""
     console = Console()
-    return console if console.is_terminal else Console(width=150)
+    return console if console.is_terminal else Console(width=180)
 
 
-def run(jobs: list[Job], peers: list[Peer], rounds: int, seconds: float, left_out: dict[str, str]) -> Report:
-    """Measure."""
+@attrs.frozen
+class Plan:
+    """What is to be measured."""
+
+    jobs: list[Job]
+    peers: list[Peer]
+    rounds: int
+    seconds: float
+    minutes: float
+
+
+def run(plan: Plan, left_out: dict[str, str], json_path: Path | None) -> Report:
+    """Measure, and write what is there after each job."""
     console = open_console()
+    jobs, peers = plan.jobs, plan.peers
     limit, needed = raise_descriptor_limit(), max(job.connections for job in jobs) + 100
     if limit < needed:
         raise click.ClickException(
@@ -149,28 +181,38 @@ def run(jobs: list[Job], peers: list[Peer], rounds: int, seconds: float, left_ou
     if cores[0] == cores[1]:
         console.print("There is only one core: server and load generator share it.", style="yellow")
 
-    runs = list(schedule(jobs, peers, rounds))
-    minutes = len(runs) * (1.25 * seconds + 1.5) / 60
-    console.print(f"{len(runs)} runs, about {minutes:.0f} minutes." if minutes > 1 else f"{len(runs)} runs.")
+    runs = list(schedule(jobs, peers, plan.rounds))
+    console.print(f"{len(runs)} runs at most, in {plan.minutes:g} minutes at most.")
     with_tls = any(job.tls for job in jobs)
+    machine, started = describe_machine(cores), time.monotonic()
     with tempfile.TemporaryDirectory() as directory, console.status("") as status:
 
         def on_start(job: Job, peer: Peer, number: int) -> None:
             status.update(f"{job.name}, round {number + 1}: {peer.name}")
 
-        measure = partial(
-            compare,
-            cores=cores,
-            seconds=seconds,
-            certificate=make_certificate(Path(directory)) if with_tls else None,
-            on_start=on_start,
-        )
+        def make_report() -> Report:
+            summary = summarize(comparison.measurements, jobs, peers)
+            minutes = (time.monotonic() - started) / 60
+            return Report(machine, plan.seconds, comparison.measurements, summary, left_out, minutes)
+
+        def on_job() -> None:
+            if json_path is not None:
+                make_report().write(json_path)
+
         try:
             with compiled_programs(tls=with_tls) as programs:
-                measurements = trio.run(partial(measure, runs, programs=programs))
+                comparison = Comparison(
+                    programs=programs,
+                    cores=cores,
+                    seconds=plan.seconds,
+                    certificate=make_certificate(Path(directory)) if with_tls else None,
+                    on_start=on_start,
+                    on_job=on_job,
+                )
+                trio.run(comparison.run, runs, plan.minutes)
         except LoadError as error:
             raise click.ClickException(str(error)) from error
-    return Report(describe_machine(cores), seconds, measurements, summarize(measurements, jobs, peers), left_out)
+        return make_report()
 
 
 if __name__ == "__main__":

@@ -96,7 +96,9 @@ def _panel(job: Job, rows: Sequence[Row]) -> Panel:
 
 def _bar(row: Row, *, idle: bool) -> Bar:
     if row.median is None:
-        return Bar(row.peer, None, "stands still" if row.error and "held up" in row.error else "fails")
+        return Bar(row.peer, None, "fails")
+    if row.stalled:
+        return Bar(row.peer, None, "stalled")
     value = row.median.connection_bytes / 1024 if idle and row.median.connection_bytes else row.median.rate
     if value is None:
         return Bar(row.peer, None, "not measured")

@@ -19,6 +19,7 @@
  *     connected   all handshakes are done
  *     measuring   the warm-up is over, counting begins
  *     result      the numbers
+ *     stalled     frozen clients hold up all the others, before anything could be measured
  *     error       the run is void, "message" says why
  *
  * and it keeps its connections open until standard input ends, so that the caller can look at the server meanwhile.
@@ -623,8 +624,11 @@ static void freeze(void) {
             fail("epoll_ctl: %s", strerror(errno));
 }
 
-/* Until their sockets are full, frozen clients do no harm. A server that waits for one of them stands still then. */
-static void fill_the_frozen(void) {
+/*
+ * Until their sockets are full, frozen clients do no harm. A server that waits for one of them stands still then: that is
+ * a result too, and false is returned.
+ */
+static bool fill_the_frozen(void) {
     uint64_t deadline = after(FILL_SECONDS), seen = 0, patience = 0;
     while (all->received * size < FROZEN_BYTES) {
         if (all->received != seen || !patience) {
@@ -632,12 +636,15 @@ static void fill_the_frozen(void) {
             patience = after(STALL_SECONDS);
         }
         turn(patience);
-        if (now_ns() > patience)
-            fail("%d clients that stopped reading held up all the others, who got nothing for %.0f s", frozen,
-                 STALL_SECONDS);
+        if (now_ns() > patience) {
+            printf("{\"phase\": \"stalled\", \"seconds\": %.1f, \"messages\": %" PRIu64 "}\n", STALL_SECONDS, seen);
+            return false;
+        }
         if (now_ns() > deadline)
-            fail("the frozen clients had not filled up after %.0f s", FILL_SECONDS);
+            fail("the frozen clients had not filled up after %.0f s, with %.1f MB published to each", FILL_SECONDS,
+                 (double)(all->received * size) / 1e6);
     }
+    return true;
 }
 
 static uint64_t missing(void) {
@@ -672,8 +679,8 @@ static void measure(void (*run_for)(double), const uint64_t *counter) {
     if (mode == FAN) {
         replying = true;
         send_messages(all, (uint64_t)depth, now_ns());
-        if (frozen)
-            fill_the_frozen();
+        if (frozen && !fill_the_frozen())
+            return;
     } else if (mode == ECHO) {
         replying = true;
         for (int i = 0; i < connections; i++)

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from .jobs import Job, Mode
-from .processes import cpu_seconds, memory_bytes, open_pinned
+from .processes import cpu_seconds, memory_bytes, open_pinned, peak_memory_bytes
 
 SOURCES = Path(__file__).parent
 
@@ -48,6 +48,12 @@ class Sample:
 
     connection_bytes: float | None = None
     """Resident memory of the server per idle connection."""
+
+    growth_bytes: float | None = None
+    """By how much the server's memory grew, at most, from the moment when all were connected."""
+
+    stalled_after: float | None = None
+    """With frozen clients: so many messages the others got before they got nothing for five seconds. The rate is 0."""
 
     missing: int = 0
     """Messages that had not come back two seconds after the end."""
@@ -111,6 +117,15 @@ def _compile(program: Path, source: str, *options: str) -> Path:
     return program
 
 
+class StalledError(Exception):
+    """The server stands still, since some of its clients do."""
+
+    def __init__(self, messages: int) -> None:
+        super().__init__(messages)
+        self.messages = messages
+        """What each of the others had got until then."""
+
+
 class Generator:
     """One run of the load generator: its lines of JSON, read phase by phase."""
 
@@ -119,9 +134,16 @@ class Generator:
         self._buffer = b""
 
     async def phase(self, name: str) -> dict[str, Any]:
-        """Wait for the line of a phase and return it, passing over the lines before it."""
+        """Wait for the line of a phase and return it, passing over the lines before it.
+
+        Raises:
+            StalledError: The load generator says so in its place.
+            LoadError: Likewise, or it has ended.
+        """
         while True:
             event: dict[str, Any] = msgspec.json.decode(await self._line())
+            if event["phase"] == "stalled":
+                raise StalledError(event["messages"])
             if event["phase"] == "error":
                 raise LoadError(event["message"])
             if event["phase"] == name:
@@ -163,11 +185,19 @@ async def run_load(program: Path, core: int, job: Job, *, pid: int, port: int, s
                 await generator.phase("connected")
                 memory = memory_bytes(pid) - memory_before
                 return Sample(connection_bytes=memory / job.connections)
-            await generator.phase("measuring")
-            cpu_before = cpu_seconds(pid)
-            await generator.phase("measured")
-            cpu = cpu_seconds(pid) - cpu_before
-            return _sample(await generator.phase("result"), cpu)
+            if job.mode is not Mode.CONNECT:
+                await generator.phase("connected")
+                memory_before = memory_bytes(pid)
+            try:
+                await generator.phase("measuring")
+                cpu_before = cpu_seconds(pid)
+                await generator.phase("measured")
+                cpu = cpu_seconds(pid) - cpu_before
+            except StalledError as stall:
+                grown = peak_memory_bytes(pid) - memory_before
+                return Sample(rate=0.0, stalled_after=stall.messages, growth_bytes=grown)
+            grown = peak_memory_bytes(pid) - memory_before
+            return attrs.evolve(_sample(await generator.phase("result"), cpu), growth_bytes=grown)
     raise LoadError(f"nothing came of it within {budget:.0f} seconds")
 
 

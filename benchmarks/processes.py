@@ -73,6 +73,18 @@ def memory_bytes(pid: int) -> int:
     return pages * resource.getpagesize()
 
 
+def peak_memory_bytes(pid: int) -> int:
+    """Return the most resident memory that a process and its descendants ever had, each at its own time."""
+    kibibytes = 0
+    for member in family(pid):
+        try:
+            status = Path(f"/proc/{member}/status").read_text()
+        except OSError:
+            continue
+        kibibytes += next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return kibibytes * 1024
+
+
 def choose_cores() -> tuple[int, int]:
     """Return a core for the server and one for the load generator, the same one if there is only one.
 

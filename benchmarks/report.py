@@ -29,7 +29,8 @@ HEADROOM = 1.2
 SERVER_LIMIT = 0.9
 
 PACKAGES = (
-    "wsframework trio hypercorn starlette uvicorn uvloop websockets wsproto trio-websocket picows granian socketify"
+    "wsframework trio hypercorn starlette uvicorn uvloop websockets wsproto trio-websocket picows granian socketify "
+    "litestar"
 ).split()
 
 
@@ -58,7 +59,15 @@ class Row:
     frozen_p99: float | None = None
     """With frozen clients: how many times as long the 99th percentile of the others is as without."""
 
+    frozen_bytes: float | None = None
+    """How much more the server's memory grew for each frozen client, in bytes."""
+
     error: str | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether frozen clients held up all the others."""
+        return self.median is not None and self.median.stalled_after is not None
 
     @property
     def generator_bound(self) -> bool:
@@ -75,7 +84,7 @@ def summarize(measurements: Iterable[Measurement], jobs: Sequence[Job], peers: S
         base = _samples(by_run.values(), job.name, peers[0].name)
         floor = _median(sample.rate for sample in _samples(by_run.values(), job.name, FLOOR).values())
         for peer in peers:
-            if job.name in peer.skips:
+            if not peer.does(job.name):
                 continue
             samples = _samples(by_run.values(), job.name, peer.name)
             errors = [m.error for m in by_run.values() if (m.job, m.peer) == (job.name, peer.name) and m.error]
@@ -98,16 +107,25 @@ def summarize(measurements: Iterable[Measurement], jobs: Sequence[Job], peers: S
                     _median(_ratio(theirs.cpu_us, ours.cpu_us) for ours, theirs in pairs),
                     _spread([sample.rate for sample in samples.values() if sample.rate is not None]),
                     None if peer.name == FLOOR else _ratio(floor, median.rate),
-                    *_with_frozen(samples, _samples(by_run.values(), job.against or "", peer.name)),
-                    errors[0] if errors else None,
+                    **_with_frozen(job, samples, _samples(by_run.values(), job.against or "", peer.name)),
+                    error=errors[0] if errors else None,
                 )
             )
     return rows
 
 
-def _with_frozen(frozen: dict[int, Sample], free: dict[int, Sample]) -> tuple[float | None, float | None]:
+def _with_frozen(job: Job, frozen: dict[int, Sample], free: dict[int, Sample]) -> dict[str, float | None]:
+    if not job.frozen:
+        return {}
     pairs = [(sample, free[number]) for number, sample in frozen.items() if number in free]
-    return _median(_ratio(a.rate, b.rate) for a, b in pairs), _median(_ratio(a.p99_us, b.p99_us) for a, b in pairs)
+    grown = _median(
+        a.growth_bytes - b.growth_bytes for a, b in pairs if a.growth_bytes is not None and b.growth_bytes is not None
+    )
+    return {
+        "frozen_rate": _median(_ratio(a.rate, b.rate) for a, b in pairs),
+        "frozen_p99": _median(_ratio(a.p99_us, b.p99_us) for a, b in pairs),
+        "frozen_bytes": None if grown is None else max(0.0, grown) / job.frozen,
+    }
 
 
 def _samples(measurements: Iterable[Measurement], job: str, peer: str) -> dict[int, Sample]:
@@ -130,7 +148,7 @@ def _median_sample(samples: Sequence[Sample]) -> Sample:
 
 
 def _spread(rates: Sequence[float]) -> float | None:
-    return (max(rates) - min(rates)) / statistics.median(rates) if rates else None
+    return (max(rates) - min(rates)) / statistics.median(rates) if rates and all(rates) else None
 
 
 # ------------------------------------------------------------------------------------------------- the table
@@ -195,6 +213,7 @@ _COLUMNS: Sequence[Column] = (
 _FROZEN_COLUMNS: Sequence[Column] = (
     ("rate, frozen/not", lambda row: _times(row.frozen_rate)),
     ("p99, frozen/not", lambda row: _times(row.frozen_p99)),
+    ("MiB per frozen", lambda row: "-" if row.frozen_bytes is None else f"{row.frozen_bytes / 1024 / 1024:,.1f}"),
 )
 
 _IDLE_COLUMNS: Sequence[Column] = (
@@ -216,6 +235,12 @@ def _notes_on(row: Row, job: Job) -> Iterable[str]:
     if row.error is not None:
         yield row.error
     if row.median is None:
+        return
+    if row.median.stalled_after is not None:
+        yield (
+            f"stalled: {job.frozen} clients that do not read held up all the others, who got nothing for five seconds "
+            f"after {row.median.stalled_after:,.0f} messages"
+        )
         return
     if row.median.missing:
         yield f"{row.median.missing:,} messages had not arrived two seconds after the end"
@@ -239,6 +264,7 @@ def describe_machine(cores: tuple[int, int]) -> dict[str, Any]:
         "server_core": cores[0],
         "generator_core": cores[1],
         "system": f"{platform.system()} {platform.release()}",
+        "load": round(os.getloadavg()[0], 2),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
     }
@@ -256,6 +282,13 @@ class Report:
     summary: list[Row]
     left_out: dict[str, str] = attrs.field(factory=dict)
     """Peers that could not run here, and why."""
+
+    minutes: float = 0.0
+    """How long all of it took."""
+
+    def rounds(self, job: str) -> int:
+        """Return how many rounds a job had."""
+        return len({measurement.round for measurement in self.measurements if measurement.job == job})
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""

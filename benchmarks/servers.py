@@ -19,6 +19,7 @@ import attrs
 import trio
 
 from . import peers
+from .jobs import JOBS, Mode
 from .load import LoadError
 from .processes import open_pinned
 
@@ -26,6 +27,15 @@ PROJECT = Path(__file__).parent.parent
 START_SECONDS = 20
 OURS = "wsframework"
 FLOOR = "floor"
+WITH_HISTORY = "wsframework-history"
+WITH_PRESENCE = "wsframework-presence"
+
+# What the hub's options cost shows beside the same jobs without them; Litestar is here for its channels.
+ONLY: Mapping[str, frozenset[str]] = {
+    WITH_HISTORY: frozenset({"fan-1000", "fan-1000x16"}),
+    WITH_PRESENCE: frozenset({"fan-1000", "fan-1000x16"}),
+    "litestar": frozenset({"fan-1000", "fan-4k", "fan-4k-frozen"}),
+}
 
 
 @attrs.frozen
@@ -42,6 +52,13 @@ class Peer:
 
     skips: frozenset[str] = frozenset()
     """The jobs that it is not made for."""
+
+    only: frozenset[str] | None = None
+    """The jobs that it is here for, if not for all."""
+
+    def does(self, job: str) -> bool:
+        """Whether it takes part in a job."""
+        return job not in self.skips and (self.only is None or job in self.only)
 
     @classmethod
     def from_option(cls, text: str) -> "Peer":
@@ -80,9 +97,10 @@ def find_peers() -> dict[str, Peer]:
         description = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
         name = module.name.replace("_", "-")
         full_name = f"{peers.__name__}.{module.name}"
-        found[name] = Peer(name, description, (sys.executable, "-m", full_name, "{port}"), full_name)
-    found = dict(sorted(found.items(), key=lambda item: (item[0] != OURS, item[0])))
-    skips = frozenset({"echo-tls", "fan-4k-frozen", "idle-1000", "idle-10000"})
+        command = (sys.executable, "-m", full_name, "{port}")
+        found[name] = Peer(name, description, command, full_name, only=ONLY.get(name))
+    found = dict(sorted(found.items(), key=lambda item: (not item[0].startswith(OURS), item[0])))
+    skips = frozenset({name for name, job in JOBS.items() if job.tls or job.frozen or job.mode is Mode.IDLE})
     found[FLOOR] = Peer(
         FLOOR, "The least that a server in C does (floor.c), for scale.", ("{floor}", "{port}"), None, skips
     )

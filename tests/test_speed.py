@@ -5,12 +5,11 @@ other programs take. What is left of the noise has room: a bound is `ROOM` times
 """
 
 import sys
-from functools import partial
 
 import pytest
 import trio
 
-from benchmarks.comparison import compare, schedule
+from benchmarks.comparison import Comparison, schedule
 from benchmarks.jobs import JOBS
 from benchmarks.load import compiled_programs, find_compiler
 from benchmarks.processes import choose_cores, raise_descriptor_limit
@@ -35,8 +34,9 @@ def measure() -> dict[str, Row]:
     peers = [known[OURS], known[BESIDE]]
     runs = list(schedule(jobs, peers, ROUNDS))
     with compiled_programs() as programs:
-        measurements = trio.run(partial(compare, runs, programs=programs, cores=choose_cores(), seconds=SECONDS))
-    rows = summarize(measurements, jobs, peers)
+        comparison = Comparison(programs=programs, cores=choose_cores(), seconds=SECONDS)
+        trio.run(comparison.run, runs)
+    rows = summarize(comparison.measurements, jobs, peers)
     errors = [f"{row.peer} at {row.job}: {row.error}" for row in rows if row.error]
     assert not errors, errors
     return {row.job: row for row in rows if row.peer == BESIDE}

@@ -34,7 +34,7 @@ from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 Message = str | bytes
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
-# A checkpoint costs nearly as much as the whole work for an echoed message (`python -m benchmarks.primitives`). So
+# A checkpoint costs nearly as much as the whole work for an echoed message (``python -m benchmarks.costs tasks``). So
 # receive and send check for cancellation every time, and let other tasks run after this many messages that did not
 # have to wait.
 BURST = 32

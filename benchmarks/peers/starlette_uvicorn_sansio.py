@@ -1,6 +1,7 @@
 """Starlette on uvicorn with uvloop, ws="websockets-sansio"."""
 
-from ._starlette_uvicorn import run
+from ._starlette_app import app
+from ._uvicorn import run
 
 if __name__ == "__main__":
-    run("websockets-sansio")
+    run(app, "websockets-sansio")

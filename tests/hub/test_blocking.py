@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.hub.fakes import Stage, stage
 from tests.hub.rooms import numbers
-from wsframework import CloseCode, Overflow, Receipt, WebSocketStateError
+from wsframework import CloseCode, Overflow, Receipt, StandardEnvelope, WebSocketStateError
 
 
 async def fill(here: Stage, number: int = 3) -> list[Receipt]:
@@ -70,6 +72,24 @@ async def test_broadcast_nowait_publishes_nothing_when_it_would_have_to_wait() -
         assert here.hub.broadcast_nowait("a", "4").delivered == 2
         assert ada.got == ["0", "1", "2", "4"]
         assert bob.got == ["0", "1", "2", "not for ada", "4"]
+
+
+async def test_an_envelope_has_the_number_that_the_publication_gets(autojump_clock: MockClock) -> None:
+    """Whoever waits for room measures what will go out; that it did so, and in vain, is seen in no client's offsets."""
+    async with stage(overflow=Overflow.BLOCK, capacity=2, block_timeout=5) as here:
+        ada, bob = (
+            await here.enter("a", envelope=StandardEnvelope()),
+            await here.enter("a", envelope=StandardEnvelope()),
+        )
+        ada.stall()
+        await fill(here)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(here.hub.broadcast, "a", "waits until ada is cut off")
+            await wait_all_tasks_blocked()
+            here.hub.broadcast_nowait("a", "comes in between", exclude=ada.websocket)
+        assert numbers(await here.hub.broadcast("a", "the last")) == (1, 0, 0, 0)
+        assert ada.close_code == CloseCode.TRY_AGAIN_LATER
+        assert [json.loads(message)["offset"] for message in bob.got] == [1, 2, 3, 4, 5, 6]
 
 
 async def test_only_those_who_chose_it_hold_up_their_topic(autojump_clock: MockClock) -> None:

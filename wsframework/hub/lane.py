@@ -51,7 +51,7 @@ class Lane:
         self.bounds: Bounds = bounds
         self.waiting: int = 0
         self.waiting_bytes: int = 0
-        # Most clients never fall behind, and a channel is 1.8 KB.
+        # Most clients never fall behind, and a channel is 1.8 KiB (``python -m benchmarks.costs queues``).
         self._send_channel: trio.MemorySendChannel[Slot] | None = None
         self._receive_channel: trio.MemoryReceiveChannel[Slot] | None = None
         self._first: Slot | None = None  # taken out of the channel to look at it; it waits nevertheless

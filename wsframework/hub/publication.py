@@ -91,6 +91,12 @@ class Publication(Payload):
         self.offset: int = 0
         self._wrapped: dict[Envelope, Payload] | None = None
 
+    def number(self, offset: int) -> None:
+        """Give it its place in its topic. What was wrapped with another number is wrapped anew."""
+        if offset != self.offset:
+            self.offset = offset
+            self._wrapped = None
+
     def wrapped(self, place: Place) -> Payload:
         """Return what goes out to this subscriber: made once for all that have an equal envelope."""
         envelope = place.envelope

@@ -157,6 +157,7 @@ class Publisher:
         if subject is None or not subject.blocking:
             return []
         self._registry.pump.settle()  # what is pending needs room too
+        publication.number(subject.end)  # an envelope has it in it, and so has what is measured here
         return [
             place
             for place in subject.blocking

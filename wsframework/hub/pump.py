@@ -17,8 +17,8 @@ from trio.lowlevel import ParkingLot, checkpoint
 from .publication import Publication
 from .topic import Topic
 
-# A send to a socket takes 4 to 10 us, so 64 are well below a millisecond, and looking at the clock after each 64 costs
-# nothing that could be measured.
+# A send to a socket takes a few microseconds, so 64 are well below a millisecond, and looking at the clock after each
+# 64 costs nothing that could be measured.
 _PIECE = 64
 _MOST = 256  # subscribers between two checkpoints
 _LONGEST = 0.001  # seconds likewise

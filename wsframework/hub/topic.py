@@ -165,7 +165,7 @@ class Topic:
 
     def publish(self, publication: Publication) -> None:
         """Give a publication its number and have it wait for the pump."""
-        publication.offset = self.end
+        publication.number(self.end)
         self.pending.append(publication)
         self.counters.published += 1
         if self.memory is not None:

@@ -68,8 +68,8 @@ COMPRESSED_TEXT = _WHOLE_TEXT | COMPRESSED
 COMPRESSED_BINARY = _WHOLE_BINARY | COMPRESSED
 _MAX_CONTROL_PAYLOAD = 125  # section 5.5
 
-# Frames in one call. One read of 64 KiB may hold 10,000 of them, which take 5 ms (`python -m benchmarks.primitives`),
-# and longer if each is a message of its own to handle; everybody else would wait.
+# Frames in one call. One read of 64 KiB may hold 10,000 of them, which take milliseconds
+# (``python -m benchmarks.costs floods``), and everybody else would wait.
 _TURN = 64
 
 

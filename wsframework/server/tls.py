@@ -9,8 +9,8 @@ wire is held. On the way out at most `SEND_SIZE` of what was taken is still in h
 get rid of more before the socket has taken these.
 
 Records without data. A client can have new keys computed at every 27 bytes that it sends, and answered (RFC 8446
-section 4.6.3): a read of the socket that is full of these takes 50 ms. The RFC has no limit, and OpenSSL none. No
-client needs more than a few, so one that sends many is cut off, as is one that does not read the answers.
+section 4.6.3): a read of the socket that is full of these would be felt by everybody. The RFC has no limit, and OpenSSL
+none. No client needs more than a few, so one that sends many is cut off, as is one that does not read the answers.
 
 The end. `shut_down` sends a ``close_notify`` and then ends our direction of the TCP connection (RFC 8446 section 6.1).
 A client that ends its own without one is not told from one that sends it: what counts is the close frame, or the
@@ -28,8 +28,8 @@ from ..errors import StartupError
 from .wire import RECEIVE_SIZE, SEND_SIZE, Receiver, StartableWire
 
 # The buffers on both sides of an SSLObject grow to four thirds of what is put into them at once, and never shrink. With
-# a record at a time they stay at 22 KiB each, and not at 87. (OpenSSL's own are freed while they are not needed, as
-# CPython asks it to.)
+# a record at a time they stay at 22 KiB each, and do not grow to four thirds of a read. (OpenSSL's own are freed while
+# they are not needed, as CPython asks it to.)
 _SLICE = 16 * 1024
 
 # Bytes that may come after the handshake before any of them are data. A record has 16 KiB and a little, so it may be

@@ -1,6 +1,6 @@
 """What connections leave for later: deadlines to look at, writes to join, bytes to read on. Two tasks serve them all.
 
-A cancel scope per message costs as much as the message (`python -m benchmarks.primitives`), so a connection only
+A cancel scope per message costs as much as the message (``python -m benchmarks.costs tasks``), so a connection only
 writes down when it wants to be looked at, and one sweeper sleeps until the earliest of those times. A connection that
 has more to handle lets its replies gather, and one flusher writes them a scheduler tick later at the latest, joined. It
 also lets those read on who have got more at once than may be handled at once.
@@ -24,7 +24,7 @@ from .containment import let_go
 
 _LATE = 0.2  # seconds; a loop that works is late by a few milliseconds
 _CATCH_UP = 1.0  # seconds that clients then have at most
-_TURN = 16  # connections that read on in one tick
+_TURN = 16  # connections that read on in one tick: each takes 64 frames at most, or a few that inflate a large message
 
 
 class Charge(Protocol):

@@ -5,7 +5,7 @@ server: nobody is answered, no ping, no new client. Nothing in the loop can tell
 watches: it asks the loop for a sign of life, and when none comes for too long it reads the stack of the loop's thread.
 
 What it costs: the thread wakes up four times in each ``patience``, and the loop with it. That is 0.1 % of a core for a
-patience of one second (CPython 3.11), and nothing per message.
+patience of one second (``python -m benchmarks.costs watchdog``), and nothing per message.
 
 The times are real times, also under Trio's virtual clock: what blocks the loop blocks it in reality.
 """

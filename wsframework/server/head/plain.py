@@ -1,6 +1,6 @@
 """The request head that nearly every client sends, read in a fraction of the time that h11 takes.
 
-How much that is: `python -m benchmarks.primitives`.
+How much that is: ``python -m benchmarks.costs heads``.
 
 It knows only heads that cannot be read in two ways: a GET of HTTP/1.1, lines that end with CR and LF, one header field
 in each, values of visible ASCII with single spaces inside, one Host, and nothing that could announce a body. For any

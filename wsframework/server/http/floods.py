@@ -13,7 +13,7 @@ import trio
 # which is 100 streams at most.
 _RESETS, _RESETS_PER_SECOND = 200, 33
 _EMPTY_FRAMES, _EMPTY_FRAMES_PER_SECOND = 1000, 100
-# Pieces of bodies: a chunk or a frame of data. Each costs 13 to 27 us, however little is in it. One of 16 bytes or more
+# Pieces of bodies: a chunk or a frame of data. Each costs the same, however little is in it. One of 16 bytes or more
 # is paid for by what it carries, as in Go's net/http (CVE-2023-39326), so this is about bodies in smaller ones alone.
 _PIECES, _PIECES_PER_SECOND, _BYTES_PER_PIECE = 10_000, 1000, 16
 _WINDOWS = 2  # that a client opens again for what we have sent: the stream's and the connection's

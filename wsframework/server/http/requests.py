@@ -9,8 +9,8 @@ it came from, with these bytes.
 
 Both parsers are the same code and see the same bytes, so they cannot differ about where a request ends.
 
-A body in a flood of tiny chunks is refused here, with 400, since each chunk costs 27 us until the application has it,
-and one that stops coming with 408.
+A body in a flood of tiny chunks is refused here, with 400, since each chunk costs as much as a large one until the
+application has it, and one that stops coming with 408.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..head.response import encode_refusal
 from ..streams import DeadlineStream
 from .floods import BodyGauge
 
-# A read of 64 KiB can be 10,900 chunks, which take 6 us each to read along. After so many others have their turn.
+# A read of 64 KiB can be 10,900 chunks, which take time to read along. After so many others have their turn.
 _TURN = 256
 
 # An interim response, behind which the answer proper can still be any.

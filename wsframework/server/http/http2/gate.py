@@ -2,7 +2,7 @@
 
 h2 keeps what comes of a frame until it is whole, and looks only then how long it is: an announced 16 MiB are kept. It
 joins 65 frames of 16 KiB to one head, and decodes that in one go: a megabyte of changes of the table's size, a byte
-each, would take over a second in which nobody else is served. So the lengths are followed here.
+each, would take long, and nobody else is served meanwhile. So the lengths are followed here.
 
 A read is also cut into portions of few frames. What a client sends is parsed and counted portion by portion, so others
 are served in between, and one that floods is stopped before all that it sent has been parsed.
@@ -18,7 +18,7 @@ _PREFACE_SIZE = 24  # what a client says first (RFC 9113 section 3.4)
 _HEADER_SIZE = 9  # of every frame (RFC 9113 section 4.1)
 _HEADERS, _CONTINUATION = 1, 9
 
-# A stream that is opened and reset costs 64 us for each of its two frames: a portion of them takes 4 ms.
+# Frames in one go. Streams that are opened and reset cost most, and a portion of them must not be felt by others.
 _PORTION = 64
 
 

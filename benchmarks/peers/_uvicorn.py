@@ -1,16 +1,15 @@
-"""Starts uvicorn on uvloop with the Starlette application and one of uvicorn's WebSocket implementations."""
+"""Starts uvicorn on uvloop with an application and one of uvicorn's WebSocket implementations."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import uvicorn
 import uvloop  # noqa: F401 - so that it shows at once when it is not installed
 
 from ._port import port
-from ._starlette_app import app
 from ._tls import tls_files
 
 
-def run(ws: Literal["websockets", "websockets-sansio"]) -> None:
+def run(app: Any, ws: Literal["websockets", "websockets-sansio"]) -> None:
     """Serve until we are killed."""
     certificate, key = tls_files()
     uvicorn.run(
