@@ -1,0 +1,159 @@
+"""An example served in this process, so that a test can reach into it while pages are looking at it."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import trio
+from hypercorn.config import Config
+
+from tests.browser.chromium import PATIENCE
+from wsframework import Hub, Limits, serve
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+T = TypeVar("T")
+
+
+def load(name: str) -> ModuleType:
+    """Run a file of examples/ as a fresh module."""
+    path = EXAMPLES / name
+    spec = importlib.util.spec_from_file_location(f"hosted_{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where annotations are looked up
+    spec.loader.exec_module(module)
+    return module
+
+
+class Hosted:
+    """An example that is being served, in a thread of its own, because Playwright blocks.
+
+    Attributes:
+        module: the example.
+        url: where its page is.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=trio.run, args=(self._run,))
+
+    @property
+    def hub(self) -> Hub:
+        hub: Hub = self.module.app.hub
+        return hub
+
+    def call(self, function: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+        """Run an async function on the server's side."""
+        return trio.from_thread.run(partial(function, *args, **kwargs), trio_token=self._token)
+
+    def call_sync(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run a function on the server's side."""
+        return trio.from_thread.run_sync(partial(function, *args, **kwargs), trio_token=self._token)
+
+    @contextmanager
+    def network(self, pass_on: Callable[..., Awaitable[None]] | None = None) -> Iterator[Network]:
+        """Another way to the server, which can be cut."""
+        network = Network(self, pass_on or _pass_on)
+        network.mend()
+        try:
+            yield network
+        finally:
+            network.cut()
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._ready.wait(PATIENCE), "the server did not start"
+
+    def stop(self) -> None:
+        self.call_sync(self._nursery.cancel_scope.cancel)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the server did not stop"
+
+    async def _run(self) -> None:
+        config = Config()
+        config.bind = ["127.0.0.1:0"]
+        self._token = trio.lowlevel.current_trio_token()
+        async with trio.open_nursery() as self._nursery:
+            # The machine may be busy for a while with other things than this test: nobody is cut off for that.
+            limits = Limits(write_timeout=math.inf)
+            [self.url] = await self._nursery.start(partial(serve, self.module.app, config, limits=limits))
+            self._ready.set()
+
+    def _start(self, function: Callable[..., Awaitable[None]], *args: Any) -> trio.CancelScope:
+        scope = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await function(*args)
+
+        self.call_sync(self._nursery.start_soon, run)
+        return scope
+
+
+class Network:
+    """What lies between pages and server. Its port stays the same.
+
+    Attributes:
+        url: where the example's page is, through here.
+    """
+
+    def __init__(self, hosted: Hosted, pass_on: Callable[..., Awaitable[None]]) -> None:
+        self._hosted = hosted
+        self._pass_on = pass_on
+        self._scope: trio.CancelScope | None = None
+        with socket.socket() as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            self._port: int = reserved.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def mend(self) -> None:
+        """Let connections through."""
+        listeners = self._hosted.call(trio.open_tcp_listeners, self._port, host="127.0.0.1")
+        port = int(self._hosted.url.rpartition(":")[2])
+        self._scope = self._hosted._start(trio.serve_listeners, partial(self._pass_on, port), listeners)
+
+    def cut(self) -> None:
+        """Break all connections, and let no others through."""
+        if self._scope is not None:
+            self._hosted.call_sync(self._scope.cancel)
+            self._scope = None
+
+
+async def _pass_on(port: int, client: trio.SocketStream) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", port) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(_copy, server, client)
+        await _copy(client, server)
+        nursery.cancel_scope.cancel()
+
+
+async def _copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
+    try:
+        async for data in source:
+            await sink.send_all(data)
+        await sink.send_eof()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+
+
+@contextmanager
+def host(name: str) -> Iterator[Hosted]:
+    """Have an example served inside the block."""
+    hosted = Hosted(load(name))
+    hosted.start()
+    try:
+        yield hosted
+    finally:
+        hosted.stop()
