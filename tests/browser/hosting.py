@@ -14,11 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+import outcome
 import trio
-from hypercorn.config import Config
 
 from tests.browser.chromium import PATIENCE
-from wsframework import Hub, Limits, serve
+from tests.net.servers import make_config
+from wsframework import Hub, Limits
+from wsframework.server import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -48,7 +50,8 @@ class Hosted:
     def __init__(self, module: ModuleType) -> None:
         self.module = module
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=trio.run, args=(self._run,))
+        self._outcome: outcome.Outcome[None] | None = None
+        self._thread = threading.Thread(target=self._work)
 
     @property
     def hub(self) -> Hub:
@@ -76,20 +79,26 @@ class Hosted:
     def start(self) -> None:
         self._thread.start()
         assert self._ready.wait(PATIENCE), "the server did not start"
+        if self._outcome is not None:
+            self._outcome.unwrap()
 
     def stop(self) -> None:
-        self.call_sync(self._nursery.cancel_scope.cancel)
+        if self._outcome is None:
+            self.call_sync(self._nursery.cancel_scope.cancel)
         self._thread.join(PATIENCE)
-        assert not self._thread.is_alive(), "the server did not stop"
+        assert self._outcome is not None, "the server did not stop"
+        self._outcome.unwrap()
+
+    def _work(self) -> None:
+        self._outcome = outcome.capture(trio.run, self._run)
+        self._ready.set()
 
     async def _run(self) -> None:
-        config = Config()
-        config.bind = ["127.0.0.1:0"]
         self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as self._nursery:
             # The machine may be busy for a while with other things than this test: nobody is cut off for that.
-            limits = Limits(write_timeout=math.inf)
-            [self.url] = await self._nursery.start(partial(serve, self.module.app, config, limits=limits))
+            server = Server(self.module.app, make_config(), limits=Limits(write_timeout=math.inf))
+            [self.url] = await self._nursery.start(server.run)
             self._ready.set()
 
     def _start(self, function: Callable[..., Awaitable[None]], *args: Any) -> trio.CancelScope:

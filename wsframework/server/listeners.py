@@ -203,7 +203,7 @@ def _set_options(sock: socket.socket, limits: Limits) -> None:
         # where we do not look (RFC 5482). Later than our own deadlines, which know more.
         seconds = max(limits.write_timeout, (limits.ping_interval or 0) + limits.ping_timeout)
         with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(seconds * 1000), 2**31 - 1))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(min(seconds * 1000, 2**31 - 1)))
     if hasattr(socket, "TCP_KEEPIDLE") and limits.ping_interval is not None:
         # Behind a full inbox nothing is read, and so the ping clock stands still. Then this is what finds out that the
         # peer has vanished (RFC 9293 section 3.8.4), after as much silence as the pings allow.
