@@ -17,13 +17,14 @@ import trio
 from hypercorn.config import Config
 
 from ..errors import StartupError
-from ..limits import Limits
+from ..limits import KIB, Limits
 from .scope import AF_UNIX, Address, Peers
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 _BURST = 32  # connections accepted before other tasks run
 _PROBES = 3  # of TCP's own keep-alive, without an answer, before the system gives a peer up
+_UNSENT = 16 * KIB  # that a socket takes beyond what may leave at once
 _PAUSE = 0.1  # seconds to wait when the system has no room for another connection
 _SILENCE = 60.0  # and between two complaints about it
 
@@ -198,6 +199,10 @@ def _set_options(sock: socket.socket, limits: Limits) -> None:
     if sock.family == AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # What a socket has taken can be neither dropped nor replaced. Left alone, Linux takes megabytes for a client on
+        # a slow link: minutes of old prices. So it takes little beyond what is on its way; the value is Trio's.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A peer that vanished while bytes were on their way to it, a ping at least, is given up by the system, also
         # where we do not look (RFC 5482). Later than our own deadlines, which know more.
