@@ -67,7 +67,7 @@ class Hosted:
         return trio.from_thread.run_sync(partial(function, *args, **kwargs), trio_token=self._token)
 
     @contextmanager
-    def network(self, pass_on: Callable[..., Awaitable[None]] | None = None) -> Iterator[Network]:
+    def network(self, pass_on: Callable[[int, trio.SocketStream], Awaitable[None]] | None = None) -> Iterator[Network]:
         """Another way to the server, which can be cut."""
         network = Network(self, pass_on or _pass_on)
         network.mend()
@@ -119,7 +119,7 @@ class Network:
         url: where the example's page is, through here.
     """
 
-    def __init__(self, hosted: Hosted, pass_on: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, hosted: Hosted, pass_on: Callable[[int, trio.SocketStream], Awaitable[None]]) -> None:
         self._hosted = hosted
         self._pass_on = pass_on
         self._scope: trio.CancelScope | None = None
@@ -158,9 +158,11 @@ async def _copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
 
 
 @contextmanager
-def host(name: str) -> Iterator[Hosted]:
-    """Have an example served inside the block."""
-    hosted = Hosted(load(name))
+def host(name: str, **variables: Any) -> Iterator[Hosted]:
+    """Have an example served inside the block, with other values for some variables of its module."""
+    module = load(name)
+    vars(module).update(variables)
+    hosted = Hosted(module)
     hosted.start()
     try:
         yield hosted

@@ -266,7 +266,7 @@ def test_what_was_missed_comes_once_and_in_order(
         join(grace, "Grace", room)
         say(ada, "one")
         said(grace, 1)
-        grace.evaluate("Math.random = () => 10")  # times a second: it does not come back by itself
+        grace.evaluate("Math.random = () => 1000")  # times a second: it does not come back by itself
 
         if loss == "the server disconnects it":
             disconnect(hosted, room, "Grace", CloseCode.SERVICE_RESTART)
@@ -303,7 +303,7 @@ def test_what_is_not_kept_any_more_is_said_to_be_missing(new_page: OpenPage, hos
     join(grace, "Grace", "short")
     say(ada, "one")
     said(grace, 1)
-    grace.evaluate("Math.random = () => 10")
+    grace.evaluate("Math.random = () => 1000")
     disconnect(hosted, "short", "Grace", CloseCode.TRY_AGAIN_LATER)
     expect(grace.locator("#status")).to_contain_text("Connection lost")
 
@@ -328,7 +328,7 @@ def test_what_was_being_sent_is_not_lost_and_not_doubled(new_page: OpenPage, hos
     join(ada, "Ada", "sending")
     say(ada, "first")
     said(ada, 1)
-    ada.evaluate("Math.random = () => 10")
+    ada.evaluate("Math.random = () => 1000")
     for arrives in (True, False):
         # The connection breaks with the next message: behind it, or before it.
         ada.evaluate(
