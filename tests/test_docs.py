@@ -295,7 +295,7 @@ async def test_collaboration(autojump_clock: MockClock) -> None:
             messages.append(await client.receive_json())
         return messages
 
-    async with connect(app, "/live", headers={"cookie": "board=a; name=Ada"}, deadline=10) as ada:
+    async with connect(app, "/live", headers={"cookie": "board=a; name=Ada"}, deadline=20) as ada:
         messages = await enter(ada)
         assert messages[0]["type"] == "welcome"
         assert messages[1:3] == [

@@ -33,7 +33,7 @@ MAX_TEXT = 2000
 # What was said is remembered, for those who were away for a moment; who is there and who is typing is not.
 app = App(
     routes=[Mount("/static", StaticFiles(directory=STATIC)), Mount("/browser", StaticFiles(directory=BROWSER))],
-    hub=Hub(history={"talk:*": History(size=100, ttl=600)}, presence_grace=5),
+    hub=Hub(history={"talk:*": History(size=100, ttl=600)}),
 )
 naming = trio.Lock()
 

@@ -56,7 +56,7 @@ MAX_NOTES = 100
 # The board is remembered for those who resume, and the newest place of each cursor for those who come.
 app = App(
     routes=[Mount("/static", StaticFiles(directory=STATIC)), Mount("/browser", StaticFiles(directory=BROWSER))],
-    hub=Hub(history={"board": History(size=500), "cursors": History(size=100, ttl=60)}, presence_grace=5),
+    hub=Hub(history={"board": History(size=500), "cursors": History(size=100, ttl=60)}),
 )
 
 Coordinate = Annotated[float, Meta(ge=0, le=2000)]

@@ -66,15 +66,28 @@ class Hosted:
         """Run a function on the server's side."""
         return trio.from_thread.run_sync(partial(function, *args, **kwargs), trio_token=self._token)
 
+    def set_grace(self, topic: str, seconds: float) -> None:
+        """Say how long those who are gone stay present: for longer than a slow machine takes, or not at all."""
+
+        def change() -> None:
+            presence = self.hub._registry.topics[topic].presence
+            assert presence is not None
+            presence._grace = seconds
+
+        self.call_sync(change)
+
     @contextmanager
     def network(self, pass_on: Callable[[int, trio.SocketStream], Awaitable[None]] | None = None) -> Iterator[Network]:
         """Another way to the server, which can be cut."""
-        network = Network(self, pass_on or _pass_on)
-        network.mend()
-        try:
-            yield network
-        finally:
-            network.cut()
+        with socket.socket() as reserved:  # bound all the time, so that nobody else gets the port while it is cut
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(("127.0.0.1", 0))
+            network = Network(self, reserved.getsockname()[1], pass_on or _pass_on)
+            network.mend()
+            try:
+                yield network
+            finally:
+                network.cut()
 
     def start(self) -> None:
         self._thread.start()
@@ -119,14 +132,12 @@ class Network:
         url: where the example's page is, through here.
     """
 
-    def __init__(self, hosted: Hosted, pass_on: Callable[[int, trio.SocketStream], Awaitable[None]]) -> None:
+    def __init__(self, hosted: Hosted, port: int, pass_on: Callable[[int, trio.SocketStream], Awaitable[None]]) -> None:
         self._hosted = hosted
+        self._port = port
         self._pass_on = pass_on
         self._scope: trio.CancelScope | None = None
-        with socket.socket() as reserved:
-            reserved.bind(("127.0.0.1", 0))
-            self._port: int = reserved.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.url = f"http://127.0.0.1:{port}"
 
     def mend(self) -> None:
         """Let connections through."""

@@ -264,6 +264,7 @@ def test_what_was_missed_comes_once_and_in_order(
         grace.goto(network.url)
         join(ada, "Ada", room)
         join(grace, "Grace", room)
+        hosted.set_grace(f"people:{room}", 600)
         say(ada, "one")
         said(grace, 1)
         grace.evaluate("Math.random = () => 1000")  # times a second: it does not come back by itself
@@ -359,6 +360,7 @@ def test_a_reload_is_no_leave_and_join(new_page: OpenPage, hosted: Hosted) -> No
         page.goto(hosted.url)
     join(ada, "Ada", "reload")
     join(grace, "Grace", "reload")
+    hosted.set_grace("people:reload", 600)
     say(grace, "before")
     said(ada, 1)
     grace.reload()

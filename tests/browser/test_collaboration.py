@@ -133,6 +133,7 @@ def test_a_person_is_one_and_stays_one(new_context: NewContext, hosted: Hosted, 
     told = watch_presence(watcher)
     watcher.goto(hosted.url)
     expect(watcher.locator("#people li")).to_have_count(1)
+    hosted.set_grace("board", 600)
     context = new_context()
     ada = enter(context, hosted.url, "Ada")
     expect(watcher.locator("#people li")).to_have_count(2)
@@ -151,6 +152,7 @@ def test_a_person_is_one_and_stays_one(new_context: NewContext, hosted: Hosted, 
     picture(watcher, "board-narrow")
     assert {event for event, _ in told} == {"update"}
 
+    hosted.set_grace("board", 0.1)
     context.close()
     expect(watcher.locator("#people li")).to_have_count(1)
     expect(watcher.locator(".cursor")).to_have_count(0)
