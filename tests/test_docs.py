@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import textwrap
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.pages import DOCS, PAGES, ROOT, fill, shown
-from tests.test_examples import SHOWN
+from tests.programs import SHOWN
 
 
 def test_every_file_that_a_page_shows_is_run_by_a_test() -> None:
     """A page shows no program that no test runs."""
+    for module in ("test_examples", "test_page_examples"):
+        importlib.import_module(f"tests.{module}")
     assert {name for page in PAGES for name in shown(page.read_text("utf-8"))} - SHOWN == set()
 
 

@@ -1,7 +1,6 @@
-"""The chat example as people meet it: several of them, each in a browser, with a real server between them.
+"""The chat example as people meet it: several of them, each in a browser, with a real server between them."""
 
-Set WSFRAMEWORK_SCREENSHOTS to a folder to get pictures of what the tests saw.
-"""
+from __future__ import annotations
 
 import os
 import re
@@ -9,36 +8,26 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.browser.chromium import PATIENCE
+from tests.browser.hosting import EXAMPLES, Hosted, host
+from wsframework import CloseCode
+
 try:
-    from playwright.sync_api import Browser, Page, expect, sync_playwright
+    from playwright.sync_api import Page, expect
 except ImportError:
     if os.environ.get("WSFRAMEWORK_REQUIRE_ALL") == "1":
         raise
     pytest.skip("playwright is not installed", allow_module_level=True)
 
 OpenPage = Callable[..., Page]
+Picture = Callable[[Page, str], None]
 
-CHAT = Path(__file__).parents[2] / "examples" / "chat" / "app.py"
-
-# The first makes it run as root, as in a container; the others keep it from looking for company on the network.
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 10.0  # seconds until we give up on a process or on what a page should show
-
-expect.set_options(timeout=PATIENCE * 1000)
+CHAT = EXAMPLES / "chat" / "app.py"
 
 
 class Server:
@@ -82,33 +71,16 @@ def server() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def browser(require: Callable[..., str]) -> Iterator[Browser]:
-    chromium = require("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
-    """A function that opens the chat page as somebody new; its arguments are those of `Browser.new_context`."""
-    contexts = []
-    mistakes: list[Any] = []
+def open_page(new_page: OpenPage, server: Server) -> OpenPage:
+    """A function that opens the chat page as somebody new."""
 
     def open_page(**options: Any) -> Page:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda mistake: mistakes.append(mistake))
+        page = new_page(**options)
         page.goto(server.url)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not mistakes
+    return open_page
 
 
 def join(page: Page, name: str, room: str) -> None:
@@ -132,12 +104,7 @@ def said(page: Page, count: int) -> list[tuple[str, str]]:
     return [(name, text) for name, text in pairs]
 
 
-def picture(page: Page, name: str) -> None:
-    if folder := os.environ.get("WSFRAMEWORK_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
-
-
-def test_two_people_talk_and_one_leaves(open_page: OpenPage) -> None:
+def test_two_people_talk_and_one_leaves(open_page: OpenPage, picture: Picture) -> None:
     """Both see one list of people and one order of messages, and the one who stays sees the other leave."""
     ada = open_page(color_scheme="light", viewport={"width": 1280, "height": 800})
     grace = open_page(color_scheme="dark", viewport={"width": 390, "height": 760})
@@ -177,7 +144,7 @@ def test_two_people_talk_and_one_leaves(open_page: OpenPage) -> None:
     for name in ("Ada", "Grace"):
         assert [text for who, text in burst if who == name] == [f"{name.lower()} {n}" for n in range(5)]
 
-    grace.close()
+    grace.get_by_role("button", name="Leave").click()
     expect(ada.locator("#log .notice").last).to_have_text("Grace left.")
     expect(ada.locator("#people-list .name")).to_have_text(["Ada"])
     expect(ada.locator("#typing")).to_be_empty()
@@ -227,7 +194,7 @@ def test_text_that_is_too_long_comes_back(open_page: OpenPage) -> None:
     expect(ada.locator("#problem")).to_be_hidden()
 
 
-def test_pages_return_after_a_restart(open_page: OpenPage, server: Server) -> None:
+def test_pages_return_after_a_restart(open_page: OpenPage, server: Server, picture: Picture) -> None:
     """When the server stops, the pages say so, keep what was being written, and are back soon after the server is."""
     ada = open_page(viewport={"width": 1280, "height": 800})
     grace = open_page(color_scheme="dark", viewport={"width": 390, "height": 760})
@@ -261,3 +228,158 @@ def test_pages_return_after_a_restart(open_page: OpenPage, server: Server) -> No
     ada.get_by_label("Message", exact=True).press("Enter")
     assert said(ada, 2) == said(grace, 2) == [("Grace", "Is that thunder?"), ("Ada", "It is")]
     picture(grace, "back-phone-dark")
+
+
+# Coming back. The server is in this process, so that the test can do with it what nobody can from outside.
+
+
+@pytest.fixture(scope="module")
+def hosted() -> Iterator[Hosted]:
+    with host("chat/app.py") as hosted:
+        yield hosted
+
+
+def disconnect(hosted: Hosted, room: str, name: str, code: int, reason: str = "") -> None:
+    """Have the server close the connections of somebody in a room."""
+    [identity] = {
+        person.identity for person in hosted.call(hosted.hub.presence, f"people:{room}") if person.data["name"] == name
+    }
+    assert hosted.call_sync(hosted.hub.disconnect, identity=identity, code=code, reason=reason) == 1
+
+
+def notices(page: Page) -> list[str]:
+    texts: list[str] = page.locator("#log .notice").all_inner_texts()
+    return texts
+
+
+@pytest.mark.parametrize("loss", ["the server disconnects it", "the network breaks", "the browser is offline"])
+def test_what_was_missed_comes_once_and_in_order(
+    new_page: OpenPage, hosted: Hosted, picture: Picture, loss: str
+) -> None:
+    """A page that was away shows all that others said meanwhile, and to them it never left."""
+    room = loss.replace(" ", "-")
+    ada, grace = new_page(), new_page(color_scheme="dark", viewport={"width": 390, "height": 760})
+    with hosted.network() as network:
+        ada.goto(hosted.url)
+        grace.goto(network.url)
+        join(ada, "Ada", room)
+        join(grace, "Grace", room)
+        hosted.set_grace(f"people:{room}", 600)
+        say(ada, "one")
+        said(grace, 1)
+        grace.evaluate("Math.random = () => 1000")  # times a second: it does not come back by itself
+
+        if loss == "the server disconnects it":
+            disconnect(hosted, room, "Grace", CloseCode.SERVICE_RESTART)
+        elif loss == "the network breaks":
+            network.cut()
+        else:
+            grace.context.set_offline(True)
+        expect(grace.locator("#status")).to_contain_text("Connection lost, trying again in")
+        for text in ("two", "three", "four"):
+            say(ada, text)
+        said(ada, 4)
+        assert [text for _, text in said(grace, 1)] == ["one"]
+
+        if loss == "the browser is offline":
+            grace.context.set_offline(False)  # and the page notices
+        else:
+            if loss == "the network breaks":
+                network.mend()
+            grace.get_by_role("button", name="Try now").click()
+        expect(grace.locator("#log .notice").last).to_have_text("You are back. Nothing is missing.")
+        say(ada, "five")
+        words = ["one", "two", "three", "four", "five"]
+        assert said(grace, 5) == said(ada, 5) == [("Ada", text) for text in words]
+        assert notices(ada) == ["You joined as Ada.", "Grace joined."]
+        picture(grace, f"chat-back-{room}")
+
+
+def test_what_is_not_kept_any_more_is_said_to_be_missing(new_page: OpenPage, hosted: Hosted, picture: Picture) -> None:
+    """When more was said than is remembered, the page shows none of it as if it were all, and says so."""
+    ada, grace = new_page(), new_page()
+    for page in (ada, grace):
+        page.goto(hosted.url)
+    join(ada, "Ada", "short")
+    join(grace, "Grace", "short")
+    say(ada, "one")
+    said(grace, 1)
+    grace.evaluate("Math.random = () => 1000")
+    disconnect(hosted, "short", "Grace", CloseCode.TRY_AGAIN_LATER)
+    expect(grace.locator("#status")).to_contain_text("Connection lost")
+
+    async def say_a_lot() -> None:
+        for n in range(101):  # one more than is remembered
+            await hosted.hub.broadcast("talk:short", hosted.module.Message("Ada", f"{n}", "", 0))
+
+    hosted.call(say_a_lot)
+    said(ada, 102)
+    grace.get_by_role("button", name="Try now").click()
+    expect(grace.locator("#log .notice").last).to_contain_text("You are back. Messages from the")
+    expect(grace.locator("#log .notice").last).to_contain_text("you were away may be missing.")
+    say(ada, "six")
+    assert said(grace, 2) == [("Ada", "one"), ("Ada", "six")]
+    picture(grace, "chat-cut")
+
+
+def test_what_was_being_sent_is_not_lost_and_not_doubled(new_page: OpenPage, hosted: Hosted) -> None:
+    """What had arrived when the connection broke is shown; what had not is there to be sent again."""
+    ada = new_page()
+    ada.goto(hosted.url)
+    join(ada, "Ada", "sending")
+    say(ada, "first")
+    said(ada, 1)
+    ada.evaluate("Math.random = () => 1000")
+    for arrives in (True, False):
+        # The connection breaks with the next message: behind it, or before it.
+        ada.evaluate(
+            """arrives => {
+                const send = WebSocket.prototype.send;
+                WebSocket.prototype.send = function (message) {
+                    if (!message.includes('"say"')) return send.call(this, message);
+                    WebSocket.prototype.send = send;
+                    if (arrives) this.send(message);
+                    setTimeout(() => this.onclose({code: 1006, reason: ""}));
+                };
+            }""",
+            arrives,
+        )
+        say(ada, f"{arrives}")
+        expect(ada.get_by_role("alert")).to_have_text(f"Not confirmed yet: “{arrives}”")
+        ada.get_by_role("button", name="Try now").click()
+        expect(ada.locator("#log .notice", has_text="You are back.")).to_have_count(1 if arrives else 2)
+        expect(ada.get_by_role("alert")).to_be_hidden()
+    assert said(ada, 2) == [("Ada", "first"), ("Ada", "True")]
+    expect(ada.get_by_label("Message", exact=True)).to_have_value("False")
+
+
+def test_a_reload_is_no_leave_and_join(new_page: OpenPage, hosted: Hosted) -> None:
+    """Who reloads the page is still there for the others, has its name, and sees what was said before."""
+    ada, grace = new_page(), new_page()
+    for page in (ada, grace):
+        page.goto(hosted.url)
+    join(ada, "Ada", "reload")
+    join(grace, "Grace", "reload")
+    hosted.set_grace("people:reload", 600)
+    say(grace, "before")
+    said(ada, 1)
+    grace.reload()
+    expect(grace.locator("#people-list .name")).to_have_text(["Ada", "Grace"])
+    assert said(grace, 1) == [("Grace", "before")]
+    say(grace, "after")
+    said(ada, 2)
+    assert notices(ada) == ["You joined as Ada.", "Grace joined."]
+
+
+def test_a_final_close_code_ends_it(new_page: OpenPage, hosted: Hosted, picture: Picture) -> None:
+    """Who is sent away is told why, and stays away until it presses the button."""
+    ada = new_page()
+    ada.goto(hosted.url)
+    join(ada, "Ada", "away")
+    say(ada, "Is anybody here?")
+    said(ada, 1)
+    disconnect(hosted, "away", "Ada", CloseCode.POLICY_VIOLATION, "that was enough")
+    expect(ada.locator("#status")).to_contain_text("Disconnected: that was enough")
+    picture(ada, "chat-stopped")
+    ada.get_by_role("button", name="Connect again").click()
+    expect(ada.locator("#log .notice").last).to_have_text("You are back. Nothing is missing.")

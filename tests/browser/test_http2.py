@@ -12,7 +12,7 @@ import trustme
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from tests.browser.test_chat import CHROMIUM_FLAGS, PATIENCE
+from tests.browser.chromium import CHROMIUM_FLAGS, PATIENCE
 from tests.net.servers import RunningServer, run_server, write_certificate
 from wsframework import App, WebSocket, WebSocketEndpoint
 

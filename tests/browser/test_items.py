@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.cli import command
 
 try:
-    from playwright.sync_api import Browser, Page, expect, sync_playwright
+    from playwright.sync_api import Page, expect
 except ImportError:
     if os.environ.get("WSFRAMEWORK_REQUIRE_ALL") == "1":
         raise
     pytest.skip("playwright is not installed", allow_module_level=True)
 
-# The first makes it run as root, as in a container; the others keep it from looking for company on the network.
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-expect.set_options(timeout=10_000)
-
-
-@pytest.fixture(scope="module")
-def browser(require: Callable[..., str]) -> Iterator[Browser]:
-    chromium = require("chromium", "chromium-browser", "google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
-
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page of somebody new; a mistake in its script fails the test."""
-    mistakes: list[object] = []
-    context = browser.new_context()
-    page = context.new_page()
-    page.on("pageerror", lambda mistake: mistakes.append(mistake))
-    yield page
-    context.close()
-    assert not mistakes
+def page(new_page: Callable[..., Page]) -> Page:
+    return new_page()
 
 
 def test_items(page: Page) -> None:

@@ -11,13 +11,14 @@ import attrs
 from hypercorn.config import Config
 
 from ..errors import StartupError
-from ..limits import Limits
+from ..limits import KIB, Limits
 from .binds import explain, open_bind
 from .scope import AF_UNIX
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 _PROBES = 3  # of TCP's own keep-alive, without an answer, before the system gives a peer up
+_UNSENT = 16 * KIB  # that a socket takes beyond what may leave at once
 
 
 @attrs.frozen
@@ -100,12 +101,16 @@ def _set_options(sock: socket.socket, limits: Limits) -> None:
     if sock.family == AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # What a socket has taken can be neither dropped nor replaced. Left alone, Linux takes megabytes for a client on
+        # a slow link: minutes of old prices. So it takes little beyond what is on its way; the value is Trio's.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # A peer that vanished while bytes were on their way to it, a ping at least, is given up by the system, also
         # where we do not look (RFC 5482). Later than our own deadlines, which know more.
         seconds = max(limits.write_timeout, (limits.ping_interval or 0) + limits.ping_timeout)
         with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(seconds * 1000), 2**31 - 1))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(min(seconds * 1000, 2**31 - 1)))
     if hasattr(socket, "TCP_KEEPIDLE") and limits.ping_interval is not None:
         # Behind a full inbox nothing is read, and so the ping clock stands still. Then this is what finds out that the
         # peer has vanished (RFC 9293 section 3.8.4), after as much silence as the pings allow.

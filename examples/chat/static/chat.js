@@ -1,13 +1,9 @@
-// The chat page: joins a room over a WebSocket, shows what comes, and returns by itself when the connection is lost.
+// The chat page: joins a room, and shows what comes. Coming back after a loss is the work of topics.js.
 //
 // What people write enters the page through textContent only, so it stays text, whatever it looks like.
 
-// After a loss we wait a random time below a limit that doubles with every attempt ("full jitter"), so that the pages
-// of a server that restarts come back spread out and not all in the same moment.
-const FIRST_WAIT = 1_000;
-const LONGEST_WAIT = 15_000;
-const STEADY = 5_000; // a connection that lived this long starts the count again
-const CONNECT_TIMEOUT = 10_000;
+import { showStatus } from "../browser/status.js";
+import { Topics } from "../browser/topics.js";
 
 const TYPING_EVERY = 2_000;
 const TYPING_SHOWN = 4_000;
@@ -22,14 +18,13 @@ const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
 let wanted = null; // { name, room } from joining to leaving
-let socket = null;
-let you = ""; // the name the server gave us
-let unconfirmed = []; // sent, and not yet seen to come back
-let attempt = 0;
-let welcomed = false;
+let topics = null; // the connection, as long
+let talk = null; // what is said in the room
+let people = null; // who is in it
+let you = { name: "", identity: "" }; // as the server knows us
+let live = false; // what comes is said now, and is not what was said before we came
 let lostAt = 0; // 0 while all is well
-let retryAt = 0;
-let countdown = 0;
+const unconfirmed = new Map(); // what we have said, by its id, until it comes back
 
 // Joining and leaving
 
@@ -58,26 +53,33 @@ function join(name, room) {
   draft.value = sessionStorage.getItem("draft") ?? "";
   fitDraft();
   draft.focus();
-  attempt = lostAt = unread = 0;
-  welcomed = false;
+  lostAt = unread = 0;
+  live = false;
   toBottom();
   showUnread();
   connect();
 }
 
 function leave() {
-  wanted = null;
-  clearInterval(countdown);
-  const leaving = socket;
-  socket = null; // from here on its events are nobody's
-  leaving?.close(1000);
-  keepUnconfirmed();
+  talk.unsubscribe();
+  people.unsubscribe(); // at once, and not after the time that somebody who is lost has to come back
+  topics.close();
+  wanted = topics = null;
+  putBackUnconfirmed();
   stopTyping();
   sessionStorage.removeItem("name");
   $("log").replaceChildren();
-  showPeople([]);
+  showPeople(new Map());
   showProblem("");
   showDoor();
+}
+
+// Who has the same key is the same person, also after a reload.
+function key() {
+  const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16)).join("");
+  const found = sessionStorage.getItem("key") ?? random();
+  sessionStorage.setItem("key", found);
+  return found;
 }
 
 function showDoor() {
@@ -92,118 +94,98 @@ function showDoor() {
 // The connection
 
 function connect() {
-  clearInterval(countdown);
-  showStatus("connecting", attempt === 0 && lostAt === 0 ? "Connecting" : `${trouble()}, trying again now`);
-
-  const url = new URL(`chat/${encodeURIComponent(wanted.room)}`, document.baseURI);
-  url.protocol = url.protocol.replace("http", "ws");
-  url.searchParams.set("name", wanted.name);
-  const ours = (socket = new WebSocket(url));
-  const timeout = setTimeout(() => ours.close(), CONNECT_TIMEOUT);
-  let welcomeAt = 0;
-
-  ours.onmessage = (event) => {
-    if (ours !== socket) return;
-    const message = JSON.parse(event.data);
-    if (message.type === "welcome") {
-      clearTimeout(timeout);
-      welcomeAt = Date.now();
-    }
-    receivers[message.type]?.(message);
-  };
-  ours.onclose = (event) => {
-    clearTimeout(timeout);
-    if (ours !== socket) return;
-    if (welcomeAt && Date.now() - welcomeAt > STEADY) attempt = 0;
-    lost(event.code);
-  };
+  const { name, room } = wanted;
+  const query = new URLSearchParams({ name, key: key() });
+  topics = new Topics(`chat/${encodeURIComponent(room)}?${query}`, { status, message });
+  people = topics.subscribe(`people:${room}`, {
+    presence(event, [person], everybody) {
+      showPeople(everybody);
+      if (!you.identity || person?.identity === you.identity) return;
+      if (event === "join") notice(`${person.data.name} joined.`);
+      if (event === "leave") {
+        stopTyping(person.data.name);
+        notice(`${person.data.name} left.`);
+      }
+    },
+    publication: ({ name }) => startTyping(name),
+  });
+  talk = topics.subscribe(`talk:${room}`, {
+    publication({ name, text, id, at }) {
+      unconfirmed.delete(id);
+      stopTyping(name);
+      showMessage(name, text, new Date(at));
+    },
+    gap(count) {
+      if (count !== null) notice(`${count} messages are missing here.`);
+    },
+    subscribed({ recovered, again }) {
+      if (!again) {
+        notice(`You joined as ${you.name}.`);
+      } else if (recovered) {
+        notice("You are back. Nothing is missing.");
+      } else {
+        notice(`You are back. Messages from the ${duration(Date.now() - lostAt)} you were away may be missing.`);
+      }
+      live = true;
+      lostAt = 0;
+      showProblem("");
+      putBackUnconfirmed();
+    },
+  });
 }
 
-function lost(code) {
-  socket = null;
-  if (welcomed) lostAt ||= Date.now();
-  keepUnconfirmed();
+function status(status) {
+  statusLine(status);
+  if (status.state === "connecting" || status.state === "connected") return;
+  if (live) lostAt ||= Date.now();
   stopTyping();
-  if (code === 1009) showProblem("That message is too long for the server.");
-  retryAt = Date.now() + Math.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** attempt++);
-  countdown = setInterval(tick, 200);
-  tick();
+  if (status.state === "stopped") {
+    putBackUnconfirmed();
+    if (status.code === 1009) showProblem("That message is too long for the server.");
+  } else if (unconfirmed.size) {
+    showProblem(`Not confirmed yet: “${[...unconfirmed.values()].join("”, “")}”`);
+  }
 }
 
-function tick() {
-  const left = retryAt - Date.now();
-  if (left <= 0) return connect();
-  showStatus("lost", `${trouble()}, trying again in ${Math.ceil(left / 1000)} s`);
-}
+const statusLine = showStatus($("status"), () => topics.retry());
 
-function trouble() {
-  return welcomed ? "Connection lost" : "No connection";
-}
-
-function retryNow() {
-  if (wanted && !socket) connect();
-}
-
-const receivers = {
-  welcome({ you: name, people }) {
-    const as = !welcomed || name !== you ? ` as ${name}` : "";
-    const away = lostAt && duration(Date.now() - lostAt);
-    you = name;
-    welcomed = true;
-    lostAt = 0;
-    showStatus("connected", "Connected");
-    if ($("problem").textContent === NOT_CONNECTED) showProblem("");
-    showPeople(people);
-    notice(away ? `You are back${as}. Messages from the ${away} you were away are not shown.` : `You joined${as}.`);
-  },
-  joined({ name, people }) {
-    showPeople(people);
-    if (name !== you) notice(`${name} joined.`);
-  },
-  left({ name, people }) {
-    showPeople(people);
-    stopTyping(name);
-    notice(`${name} left.`);
-  },
-  message({ name, text, at }) {
-    if (name === you) unconfirmed.shift();
-    stopTyping(name);
-    showMessage(name, text, new Date(at));
-  },
-  typing({ name }) {
-    startTyping(name);
-  },
-  problem({ detail }) {
-    putBack([unconfirmed.shift() ?? ""]);
+// What is said to us alone.
+function message({ type, name, identity, detail, id }) {
+  if (type === "welcome") {
+    you = { name, identity };
+    showPeople(people.members);
+  } else if (type === "problem") {
+    putBack([unconfirmed.get(id) ?? ""]);
+    unconfirmed.delete(id);
     showProblem(detail);
-  },
-};
+  }
+}
 
 // Writing
 
 function send() {
   const text = draft.value.trim();
   if (!text) return;
-  if (socket?.readyState !== WebSocket.OPEN) {
+  const id = `${Date.now()}-${Math.random()}`;
+  if (!topics.send({ type: "say", text, id })) {
     showProblem(NOT_CONNECTED);
     return;
   }
-  socket.send(JSON.stringify({ type: "say", text }));
-  unconfirmed.push(text);
+  unconfirmed.set(id, text);
   typingSent = 0; // whoever goes on typing after this is typing the next one
   showProblem("");
   setDraft("");
   toBottom();
 }
 
-// Whatever did not come back goes back to where it was written, in front of what was written since.
 function putBack(texts) {
   setDraft([...texts, draft.value].filter(Boolean).join("\n"));
 }
 
-function keepUnconfirmed() {
-  putBack(unconfirmed);
-  unconfirmed = [];
+// Whatever did not come back goes back to where it was written, in front of what was written since.
+function putBackUnconfirmed() {
+  putBack([...unconfirmed.values()]);
+  unconfirmed.clear();
 }
 
 function setDraft(text) {
@@ -220,9 +202,8 @@ function fitDraft() {
 let typingSent = 0;
 
 function tellTyping() {
-  if (!draft.value || Date.now() - typingSent < TYPING_EVERY || socket?.readyState !== WebSocket.OPEN) return;
-  typingSent = Date.now();
-  socket.send(JSON.stringify({ type: "typing" }));
+  if (!draft.value || Date.now() - typingSent < TYPING_EVERY) return;
+  if (topics.send({ type: "typing" })) typingSent = Date.now();
 }
 
 // Showing
@@ -244,7 +225,7 @@ function face(name) {
 }
 
 function showMessage(name, text, date) {
-  const own = name === you;
+  const own = name === you.name;
   const minute = Math.floor(date / 60_000);
   const before = $("log").lastElementChild;
   const more = before?.dataset.name === name && before.dataset.minute === String(minute);
@@ -265,24 +246,16 @@ function notice(text) {
   append(element("li", "notice", text));
 }
 
-function showPeople(people) {
-  $("count").textContent = $("count-short").textContent = people.length;
+function showPeople(everybody) {
+  $("count").textContent = $("count-short").textContent = everybody.size;
   $("people-list").replaceChildren(
-    ...people.map((name) => {
+    ...[...everybody].map(([identity, { name }]) => {
       const item = element("li", "");
       item.append(face(name), element("span", "name", name));
-      if (name === you) item.append(element("span", "quiet", "you"));
+      if (identity === you.identity) item.append(element("span", "quiet", "you"));
       return item;
     }),
   );
-}
-
-function showStatus(state, text) {
-  const words = text.replace(/ in \d+ s$/, "");
-  if ($("announce").textContent !== words) $("announce").textContent = words;
-  $("chat").dataset.state = state;
-  $("status-text").textContent = text;
-  $("retry").hidden = state !== "lost";
 }
 
 function showProblem(text) {
@@ -335,7 +308,7 @@ function toBottom() {
 }
 
 function countUnread() {
-  if (!atBottom || document.hidden) unread += 1;
+  if (live && (!atBottom || document.hidden)) unread += 1;
   showUnread();
 }
 
@@ -378,7 +351,6 @@ draft.addEventListener("input", () => {
   showProblem("");
   tellTyping();
 });
-$("retry").addEventListener("click", retryNow);
 $("leave").addEventListener("click", leave);
 $("newer").addEventListener("click", toBottom);
 $("show-people").addEventListener("click", () => {
@@ -392,11 +364,7 @@ $("copy").addEventListener("click", async () => {
   setTimeout(() => ($("copy").textContent = "Copy link to this room"), 2_000);
 });
 
-addEventListener("online", retryNow);
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) retryNow();
-  showUnread();
-});
+document.addEventListener("visibilitychange", showUnread);
 addEventListener("hashchange", () => {
   const room = roomInAddress();
   if (!wanted) {
