@@ -39,6 +39,7 @@ def test_page(page: Path) -> None:
 def test_a_page_shows_files_as_they_are(page: Path) -> None:
     """What a page shows of examples/ is what is there now."""
     text = page.read_text("utf-8")
+    assert "--8<--" not in text, "a file is shown below a comment that names it, see tests/pages.py"
     assert text.count("<!-- examples/") == len(shown(text)), "a comment that names a file stands right above a block"
     assert text == fill(text), "write the files into the pages anew: python -m tests.pages"
 
