@@ -338,6 +338,7 @@ def test_what_was_being_sent_is_not_lost_and_not_doubled(new_page: OpenPage, hos
                 WebSocket.prototype.send = function (message) {
                     if (!message.includes('"say"')) return send.call(this, message);
                     WebSocket.prototype.send = send;
+                    this.onmessage = null;  // the answer is lost too
                     if (arrives) this.send(message);
                     setTimeout(() => this.onclose({code: 1006, reason: ""}));
                 };
