@@ -6,6 +6,7 @@ import trio
 from hypercorn.config import Config
 
 from wsframework import App, Hub, WebSocket, WebSocketEndpoint, serve
+from wsframework.cli.startup import keep_freed_memory
 
 from ._port import port
 from ._tls import tls_files
@@ -37,7 +38,8 @@ def make_app(hub: Hub | None = None, **subscription: Any) -> App:
 
 
 def run(hub: Hub | None = None, **subscription: Any) -> None:
-    """Serve until we are killed."""
+    """Serve until we are killed, as ``wsframework run`` would without an access log."""
+    keep_freed_memory()
     config = Config()
     config.bind = [f"127.0.0.1:{port()}"]
     config.accesslog = None

@@ -19,7 +19,7 @@ from .load import load_app
 from .output import say
 from .settings import Settings
 from .signals import CODES, obey_signals
-from .startup import raise_file_limit, startup_errors
+from .startup import keep_freed_memory, raise_file_limit, startup_errors
 
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
@@ -80,6 +80,7 @@ def serve_alone(settings: Settings) -> int:
         click.ClickException: it cannot start.
     """
     raise_file_limit()
+    keep_freed_memory()
     app = load_app(settings.target)
     with startup_errors():
         return trio.run(_serve_alone, app, settings)
@@ -102,6 +103,7 @@ def serve_as_worker(settings: Settings, post: Post) -> int:
     The parent is told what keeps it from starting, and shows it.
     """
     raise_file_limit()
+    keep_freed_memory()
     with socket.socket(fileno=post.line) as line:
         lifeline = Lifeline(line)
         try:
