@@ -25,8 +25,8 @@ class AppRouter:
     """
 
     def __init__(self) -> None:
-        self.http = Router(default=_not_found)
-        self.websocket = Router(default=_not_found)
+        self.http: Router = Router(default=_not_found)
+        self.websocket: Router = Router(default=_not_found)
 
     @property
     def routes(self) -> list[BaseRoute]:
