@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.hub.fakes import FakeClient, Stage, stage
-from tests.hub.rooms import Room, assert_empty, numbers
-from wsframework import App, CloseCode, Hub, WebSocket, WebSocketStateError
+from tests.hub.rooms import FROZEN, NARROW, Room, assert_empty, numbers
+from wsframework import App, CloseCode, Hub, Limits, WebSocket, WebSocketStateError
 from wsframework.testing import connect
 from wsframework.transport import Message
 
@@ -189,3 +190,78 @@ async def test_a_bug_in_one_connection_is_no_error_of_whoever_publishes(
         assert [await ada.receive(), await ada.receive()] == ["hello", "1"]
         assert broken.mailbox is None
     assert len(caplog.records) == 1
+
+
+# aclose
+
+
+async def test_closing_waits_for_the_clients(make_room: Callable[..., Room], autojump_clock: MockClock) -> None:
+    """It returns when the last of them has taken what was published before, and not sooner."""
+    room = make_room()
+    async with room.join("news", window=NARROW) as frozen, room.join("news") as ada, trio.open_nursery() as nursery:
+        await frozen.freeze()
+        for number in range(50):
+            await room.hub.broadcast("news", str(number))
+        closed = trio.Event()
+
+        async def close() -> None:
+            await room.hub.aclose()
+            closed.set()
+
+        nursery.start_soon(close)
+        await wait_all_tasks_blocked()
+        assert await ada.receive(50) == [str(number) for number in range(50)]
+        assert not closed.is_set()
+        with pytest.raises(WebSocketStateError, match="does not run"):
+            await room.hub.broadcast("news", "too late")
+        frozen.client.resume()
+        assert await frozen.receive(51) == [FROZEN, *(str(number) for number in range(50))]
+        await closed.wait()
+        assert room.hub.statistics().behind == 0
+        await ada.websocket.send_text("connections stay")
+        assert await ada.client.receive() == "connections stay"
+
+
+async def test_closing_waits_for_nobody_who_is_gone(make_room: Callable[..., Room], autojump_clock: MockClock) -> None:
+    """A client that vanishes, and one whose connection is cut off for taking nothing, are waited for no longer."""
+    room = make_room()
+    async with room.join("news", window=NARROW) as frozen, room.join("news", window=NARROW) as vanishes:
+        for member in (frozen, vanishes):
+            await member.freeze()
+        await room.hub.broadcast("news", "never taken")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(room.hub.aclose)
+            await wait_all_tasks_blocked()
+            vanishes.client.vanish()
+        assert trio.current_time() == pytest.approx(Limits().write_timeout, abs=1)
+        assert frozen.websocket.close_code is not None
+
+
+async def test_closing_that_is_cancelled(make_room: Callable[..., Room], autojump_clock: MockClock) -> None:
+    """Nothing more is published, and who is behind gets the rest when it reads again. To close again does nothing."""
+    room = make_room()
+    async with room.join("news", window=NARROW) as frozen:
+        await frozen.freeze()
+        await room.hub.broadcast("news", "before")
+        with trio.move_on_after(1) as scope:
+            await room.hub.aclose()
+        assert scope.cancelled_caught
+        with pytest.raises(WebSocketStateError):
+            room.hub.broadcast_nowait("news", "after")
+        await room.hub.aclose()
+        frozen.client.resume()
+        assert await frozen.receive(2) == [FROZEN, "before"]
+
+
+async def test_listeners_end_when_the_hub_is_closed() -> None:
+    """They have everything that was published before, however late they take it; it is not waited for."""
+    async with Hub().running() as hub, hub.listen("news") as publications:
+        for number in range(3):
+            await hub.broadcast("news", number)
+        await hub.aclose()
+        assert [publication.data async for publication in publications] == ["0", "1", "2"]
+        with pytest.raises(ValueError, match="running already"):
+            async with hub.running():
+                pass  # pragma: no cover - it raises
+    async with hub.running():
+        await hub.broadcast("news", "it can run again")

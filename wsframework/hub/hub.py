@@ -79,25 +79,53 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
         self._bounds = Bounds(capacity, max_bytes, overflow)
         self._max_topics = max_topics
         self._authorize = authorize
+        self._runs = False
         super().__init__(Registry(self._bounds, Histories(history), presence_grace), block_timeout)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Hub]:
-        """Deliver until the block is left, then deliver what is still pending."""
-        if self._from_thread is not None:
+        """Deliver until the block is left, then deliver what is still pending.
+
+        This waits for no client: one that is behind gets the rest as long as its connection lasts. See `aclose`.
+        """
+        if self._runs:
             raise ValueError("this hub is running already; one hub belongs to one app")
         # Shielded: whoever says goodbye while we are being cancelled still publishes. Leaving the block ends it.
         pumping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
+            self._runs = True
             self._from_thread = FromThread(self, trio.lowlevel.current_trio_token())
             nursery.start_soon(self._work, pumping)
             try:
                 yield self
             finally:
+                self._runs = False
                 self._from_thread = None
                 pumping.cancel()
                 self._registry.pump.settle()
                 self._registry.clear()
+
+    async def aclose(self) -> None:
+        """Take no more publications, and wait until every client has taken what was published before.
+
+        Then listeners end, and what is remembered is forgotten. Connections stay, and so does whoever runs the hub; it
+        can run again after that. In a hook that still publishes, `broadcast` raises ``WebSocketStateError`` from now
+        on. When the hub does not run, and the second time, this does nothing.
+
+        A client that takes nothing is waited for until its connection ends: on our server, and in the test kit,
+        `Limits.write_timeout` sees to that. On another server, put a ``trio.move_on_after`` around this.
+
+        If it is cancelled: there are no more publications all the same, and clients get what waits for them as long as
+        their connections last.
+        """
+        await checkpoint()
+        if self._from_thread is None:
+            return
+        self._from_thread = None
+        try:
+            await self._registry.flush()
+        finally:
+            self._registry.clear()
 
     async def _work(self, scope: trio.CancelScope) -> None:
         with scope:

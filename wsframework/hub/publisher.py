@@ -173,5 +173,5 @@ class Publisher:
 
 def _not_running() -> WebSocketStateError:
     return WebSocketStateError(
-        "the hub does not run: it runs in its app's lifespan, or inside `async with hub.running():`"
+        "the hub does not run: it runs in its app's lifespan, or inside `async with hub.running():`, until it is closed"
     )

@@ -200,6 +200,13 @@ class Registry:
         if self.topics.get(topic.name) is topic and not topic.in_use:
             del self.topics[topic.name]
 
+    async def flush(self) -> None:
+        """Deliver what is pending, and wait for the clients that are behind. Listeners may take it later, too."""
+        self.pump.settle()
+        for subscriber in list(self.subscribers.values()):
+            if not isinstance(subscriber.transport, Listener):
+                await subscriber.wait_until_taken()
+
     def clear(self) -> None:
         """The hub stops: tell listeners, and forget what is remembered. The next run may have another clock."""
         for subscriber in list(self.subscribers.values()):

@@ -131,6 +131,11 @@ class Subscriber:
         if self.room is not None:
             self.room.unpark_all()
 
+    async def wait_until_taken(self) -> None:
+        """Wait until the client has taken all that it was offered and all that waits, or is gone."""
+        while self.behind and self.transport.close_code is None and self.transport.mailbox is not None:
+            await self.wait_for_room()
+
     def disconnect(self, place: Place, because: Publication) -> None:
         """Cut off a client for whom this does not fit. What waits is dropped."""
         because.receipt.add(disconnected=1, dropped=1)
