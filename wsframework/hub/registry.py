@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from trio.lowlevel import checkpoint
+
 from ..close import CloseCode
 from ..errors import WebSocketStateError
 from ..websocket import WebSocket
@@ -202,10 +204,11 @@ class Registry:
 
     async def flush(self) -> None:
         """Deliver what is pending, and wait for the clients that are behind. Listeners may take it later, too."""
+        await checkpoint()
         self.pump.settle()
         for subscriber in list(self.subscribers.values()):
-            if not isinstance(subscriber.transport, Listener):
-                await subscriber.wait_until_taken()
+            while subscriber.still_takes and not isinstance(subscriber.transport, Listener):
+                await subscriber.wait_for_room()
 
     def clear(self) -> None:
         """The hub stops: tell listeners, and forget what is remembered. The next run may have another clock."""

@@ -120,6 +120,11 @@ class Subscriber:
             not self.behind or self.transport.close_code is not None or place.lane.fits(publication.wrapped(place).size)
         )
 
+    @property
+    def still_takes(self) -> bool:
+        """There is a client that has not taken yet all that it was offered, or that waits for it."""
+        return self.behind and self.transport.close_code is None and self.transport.mailbox is not None
+
     async def wait_for_room(self) -> None:
         """Wait until something has left a lane."""
         if self.room is None:
@@ -130,11 +135,6 @@ class Subscriber:
         """Have those who wait for room look again."""
         if self.room is not None:
             self.room.unpark_all()
-
-    async def wait_until_taken(self) -> None:
-        """Wait until the client has taken all that it was offered and all that waits, or is gone."""
-        while self.behind and self.transport.close_code is None and self.transport.mailbox is not None:
-            await self.wait_for_room()
 
     def disconnect(self, place: Place, because: Publication) -> None:
         """Cut off a client for whom this does not fit. What waits is dropped."""
