@@ -25,7 +25,7 @@ from wsframework import Limits, serve
 from wsframework.server import Server, reactor
 from wsframework.testing import Client, HandshakeRefused
 
-PATIENCE = 10.0  # seconds that a whole test may take
+PATIENCE = 30.0  # seconds that a whole test may take
 MEBIBYTE = 1024 * 1024
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]

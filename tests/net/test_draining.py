@@ -12,7 +12,6 @@ from starlette.staticfiles import StaticFiles
 
 from tests.net.echo import ECHO, Echo, connect
 from tests.net.servers import (
-    PATIENCE,
     UPGRADE,
     frame,
     open_stream,
@@ -25,6 +24,7 @@ from wsframework.server import Server
 from wsframework.testing import Client
 
 QUICK = Limits(drain_timeout=0.2)
+DRAIN = 10.0  # seconds
 
 
 async def get_code(client: Client) -> int:
@@ -95,7 +95,7 @@ async def test_what_is_queued_comes_first(wire: str) -> None:
             drain()
 
     app = App(routes=[WebSocketRoute("/", Flood)])
-    limits = Limits(drain_timeout=PATIENCE)
+    limits = Limits(drain_timeout=DRAIN)
     async with run_server(app, limits) as server:
         drain = server.itself.drain
         async with connect(server) as client:
@@ -246,7 +246,7 @@ async def test_close_frames_are_spread() -> None:
     """Many clients are not told in one moment, but a lot every ten milliseconds: half are told in half the time."""
     clients = 60
     times: list[float] = []
-    async with run_server(ECHO, Limits(drain_timeout=PATIENCE)) as server, trio.open_nursery() as nursery:
+    async with run_server(ECHO, Limits(drain_timeout=DRAIN)) as server, trio.open_nursery() as nursery:
 
         async def wait_for_the_end(task_status: trio.TaskStatus[None]) -> None:
             async with connect(server) as client:
@@ -284,7 +284,7 @@ async def test_two_thousand_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsframework.server.drain._SPREAD", 0.1)  # not half of the time that a busy machine may need
     clients = 2000
     codes: Counter[bytes] = Counter()
-    async with run_server(ECHO, Limits(drain_timeout=PATIENCE, handshake_timeout=60)) as server:
+    async with run_server(ECHO, Limits(drain_timeout=60, handshake_timeout=60)) as server:
         streams = []
         for _ in range(clients):
             stream = await open_stream(server.url)
@@ -319,6 +319,6 @@ async def test_an_idle_connection_behind_a_file(wire: str, tmp_path: Path) -> No
             await stream.send_all(request)
             await receive_until(stream, b"hello")
         server.itself.drain()
-        with trio.fail_after(PATIENCE / 2):
+        with trio.fail_after(DRAIN / 2):
             await server.stopped.wait()
         assert await receive_all(stream) == b""

@@ -19,7 +19,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from tests.cli.command import serve
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "echo" / "app.py"
-PATIENCE = 10.0
+PATIENCE = 30.0
 MEBIBYTE = 1024 * 1024
 MESSAGES = ["hello", "", "ünï ☃ 🎈", "x" * MEBIBYTE, b"hello", b"", bytes(range(256)), b"\xaa" * MEBIBYTE]
 

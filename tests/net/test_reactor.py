@@ -14,7 +14,7 @@ from wsframework.server.wire import RECEIVE_SIZE
 
 pytestmark = pytest.mark.skipif(not reactor.AVAILABLE, reason="there is no epoll here")
 
-PATIENCE = 5.0  # seconds that anything may take
+PATIENCE = 30.0  # seconds that anything may take
 PLENTY = 10 * 1024 * 1024  # bytes that fit no socket buffer
 
 
