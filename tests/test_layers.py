@@ -26,13 +26,13 @@ FLOORS: list[set[str]] = [
     {"websocket"},
     {"asgi"},
     {"transport"},
-    {"encoding"},
+    {"encoding", "waking"},
     {"errors", "health", "forwarded"},
     {"access_log", "close", "compression", "elsewhere", "groups", "headers", "limits", "origin", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.
-SERVER_KNOWS = {"access_log", "health", "transport", "errors", "close", "compression", "headers", "limits"}
+SERVER_KNOWS = {"access_log", "health", "transport", "waking", "errors", "close", "compression", "headers", "limits"}
 KNOW_SERVER = {"cli", "testing"}
 
 # The entries: they lead to everything, and nothing inside goes through them.

@@ -12,7 +12,7 @@ every ``receive`` raises `WebSocketDisconnect`, and so does every ``send`` that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Generator, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 import trio
@@ -24,17 +24,17 @@ from trio.lowlevel import (
     checkpoint_if_cancelled,
     current_task,
     reschedule,
-    wait_task_rescheduled,
 )
 
 from .close import CloseCode, check_close
 from .compression import COMPRESSION, Compression
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
+from .waking import WOKEN, Trap, awaitable, make_trap
 
 Message = str | bytes
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
-# A checkpoint costs nearly as much as the whole work for an echoed message (``python -m benchmarks.costs tasks``). So
+# A checkpoint costs more than the whole work for an echoed message (``python -m benchmarks.costs tasks``). So
 # receive and send check for cancellation every time, and let other tasks run after this many messages that did not
 # have to wait.
 BURST = 32
@@ -101,6 +101,7 @@ class Transport(ABC):
         "_mute",
         "_receiver",
         "_senders",
+        "_trap",
         "accepted",
         "close_code",
         "close_reason",
@@ -133,6 +134,7 @@ class Transport(ABC):
         self._line: ParkingLot | None = None  # behind the one whose turn it is to wait for room; None: it is nobody's
         self._burst = BURST
         self._connect_told = False
+        self._trap: Trap | None = None  # made for the first wait
 
     # What an endpoint calls
 
@@ -142,7 +144,8 @@ class Transport(ABC):
     ) -> None:
         """Finish the handshake, agree on ``subprotocol``, add ``headers`` to the answer, and compress if that is so."""
 
-    async def receive(self) -> Message:
+    @awaitable
+    def receive(self) -> Generator[Any, Any, Message]:
         """Return the next message, a string for text and bytes for binary.
 
         Raises:
@@ -152,15 +155,17 @@ class Transport(ABC):
         If it is cancelled: nothing is lost, the next call returns what this one would have.
         """
         if self._inbox:
-            await self._checkpoint()
+            yield from self._checkpoint().__await__()
         while not self._inbox:
             if self.close_code is not None:
                 self._finish_end()
-                await checkpoint()
+                yield from checkpoint().__await__()  # noqa: ASYNC105 - awaited all the same
                 raise self.disconnect()
             if not self.accepted:
                 raise WebSocketStateError("receive before accept: call `await websocket.accept()` first")
-            await self._wait_for_news()
+            woken = yield self._begin_to_wait()
+            if woken is not WOKEN:
+                woken.unwrap()
         message = self._inbox.pop(0)
         if self._held:
             self._make_room()
@@ -284,25 +289,37 @@ class Transport(ABC):
         self._tell_session(by_us)
         self._wake_receiver()
         self._wake_senders()
+        self._trap = None  # nobody waits any more, and it refers to us
 
     def _tell_session(self, by_us: bool) -> None:
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
             on_end(by_us)
 
-    def _wait_for_news(self) -> Awaitable[Any]:
-        """Wait for a message, an end, or the handshake's completion. Must be awaited at once."""
+    def _begin_to_wait(self) -> Trap:
+        """Have this task be the one that waits for a message, an end, or the handshake's completion.
+
+        Returns:
+            what it has to yield at once.
+        """
         if self._receiver is not None:
             raise trio.BusyResourceError("another task is already receiving from this WebSocket")
+        if self._trap is None:
+            self._trap = make_trap(self._stop_receiving)
         self._burst = BURST  # waiting lets other tasks run
         self._receiver = current_task()
-        # Not `await`: that would be one coroutine more for each message.
-        return wait_task_rescheduled(self._stop_receiving)  # noqa: ASYNC105
+        return self._trap
+
+    @awaitable
+    def _wait_for_news(self) -> Generator[Any, Any, None]:
+        woken = yield self._begin_to_wait()
+        if woken is not WOKEN:
+            woken.unwrap()
 
     def _wake_receiver(self) -> None:
         task, self._receiver = self._receiver, None
         if task is not None:
-            reschedule(task)
+            reschedule(task, WOKEN)
 
     def _wake_senders(self) -> None:
         if self._senders is not None:

@@ -2,8 +2,9 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import trio
 import trio.testing
@@ -16,6 +17,7 @@ from wsframework.server.head.handshake import check_upgrade
 from wsframework.server.head.request import parse_request
 from wsframework.server.scope import Peers, make_scope
 from wsframework.server.upkeep import Upkeep
+from wsframework.waking import WOKEN, awaitable, make_trap
 
 from .timing import Case, Table, in_trio, measure
 
@@ -26,6 +28,12 @@ FRAME = encode_message("x" * 32)
 async def _checkpoints(count: int) -> None:
     for _ in range(count):
         await checkpoint()
+
+
+async def _let_others_run() -> None:
+    """Have every task that was woken run: within a tick it may be this one's turn before that of the others."""
+    await checkpoint()
+    await checkpoint()
 
 
 async def _checks(count: int) -> None:
@@ -86,7 +94,7 @@ async def _echoes(count: int) -> float:
         for number in range(count):
             connections[number % CLIENTS].received(HELLO)
             if number % CLIENTS == CLIENTS - 1:
-                await checkpoint()
+                await _let_others_run()
         await trio.testing.wait_all_tasks_blocked()
         spent = time.thread_time() - started
         for connection in connections:
@@ -94,6 +102,58 @@ async def _echoes(count: int) -> float:
         nursery.cancel_scope.cancel()
     assert sum(connection.messages_out for connection in connections) == count
     return spent
+
+
+async def _waits(count: int) -> float:
+    """Wake many tasks that wait as trio has it."""
+
+    async def wait() -> None:
+        await trio.lowlevel.wait_task_rescheduled(_abort)
+
+    return await _wake_each(wait, trio.lowlevel.reschedule, count)
+
+
+async def _waits_at_a_trap(count: int) -> float:
+    """Wake many tasks that wait as the receivers of our connections do."""
+    trap = make_trap(_abort)
+
+    @awaitable
+    def wait() -> Generator[Any, Any, None]:
+        woken = yield trap
+        if woken is not WOKEN:
+            woken.unwrap()
+
+    return await _wake_each(wait, lambda task: trio.lowlevel.reschedule(task, WOKEN), count)
+
+
+async def _wake_each(
+    wait: Callable[[], Awaitable[None]], wake: Callable[[trio.lowlevel.Task], None], count: int
+) -> float:
+    waiting: list[trio.lowlevel.Task] = []
+
+    async def wait_for_ever() -> None:
+        while True:
+            waiting.append(trio.lowlevel.current_task())
+            await wait()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(CLIENTS):
+            nursery.start_soon(wait_for_ever)
+        await trio.testing.wait_all_tasks_blocked()
+        started = time.thread_time()
+        for _ in range(0, count, CLIENTS):
+            tasks = waiting.copy()
+            waiting.clear()
+            for task in tasks:
+                wake(task)
+            await _let_others_run()
+        spent = time.thread_time() - started
+        nursery.cancel_scope.cancel()
+    return spent * count / (-(-count // CLIENTS) * CLIENTS)
+
+
+def _abort(raise_cancel: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.SUCCEEDED
 
 
 async def _wakes(count: int) -> float:
@@ -110,8 +170,7 @@ async def _wakes(count: int) -> float:
         for number in range(count):
             channels[number % CLIENTS].send_nowait(FRAME)
             if number % CLIENTS == CLIENTS - 1:
-                await checkpoint()
-        await checkpoint()
+                await _let_others_run()
         spent = time.thread_time() - started
         nursery.cancel_scope.cancel()
     return spent
@@ -155,6 +214,8 @@ def tasks() -> Table:
             "checkpoint_if_cancelled": in_trio(_checks),
             "cancel scope with a deadline": in_trio(_scopes),
             "empty nursery": in_trio(_nurseries),
+            "a wait, and a wake-up": in_trio(_waits),
+            "the same with a trap that is kept": in_trio(_waits_at_a_trap),
             "an echoed message, without its socket": in_trio(_echoes),
         },
     )

@@ -17,6 +17,7 @@ from trio.lowlevel import reschedule
 
 from ..close import CloseCode
 from ..limits import Limits
+from ..waking import WOKEN
 from .frames import FrameReader
 from .sender import Sender
 from .throttle import Debt, Throttle
@@ -103,7 +104,7 @@ class Intake(Sender):
                 self.messages_in += 1
                 self._inbox.append(message)
                 self._receiver = None
-                reschedule(receiver)
+                reschedule(receiver, WOKEN)
                 return
         if self.accepted:
             self._take_in(data)
