@@ -241,6 +241,7 @@ class Topic:
         count = len(publications)
         one_by_one, left_out, joined = sweep.several or sweep.aimed, sweep.left_out, sweep.joined
         delivered = 0
+        wire_format = encoded = None
         for place in places:
             subscriber = place.subscriber
             transport = subscriber.transport
@@ -256,14 +257,16 @@ class Topic:
                         self.deliver_to(place)
                     continue
                 place.next = end
-                if place.envelope is None:
-                    wire_format = transport.wire_format
-                    encoded = joined.get(wire_format)
-                    if encoded is None:
-                        encoded = joined[wire_format] = join(publications, wire_format)
+                if place.envelope is not None:
+                    taken = transport.offer(sweep.wrapped(place, place.envelope), count)
                 else:
-                    encoded = sweep.wrapped(place, place.envelope)
-                if transport.offer(encoded, count):
+                    if transport.wire_format is not wire_format:  # mostly it is that of the one before
+                        wire_format = transport.wire_format
+                        encoded = joined.get(wire_format)
+                        if encoded is None:
+                            encoded = joined[wire_format] = join(publications, wire_format)
+                    taken = transport.offer(encoded, count)
+                if taken:
                     delivered += 1
                 else:
                     subscriber.fall_behind(publications)

@@ -297,8 +297,7 @@ class Connection(Intake):
         if self._deflater is not None:
             self._deflater.pass_by(encoded, messages)
         self.messages_out += messages
-        self._write(encoded)
-        return self._outbox is None and not self.gone
+        return self._write(encoded)
 
     # The end
 

@@ -94,7 +94,6 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_busy",
         "_control",
         "_ended",
         "_fin",
@@ -121,9 +120,10 @@ class FrameReader:
         self._max_inflated = max_inflated
         self._largest_frame = max_message
         self._inflater: Inflates | None = None
-        self._short = min(max_message, 125)  # a payload of this size has no length field of its own, and is allowed
+        # The largest payload that has no length field of its own and is allowed; -1 while something has begun and not
+        # ended, and when everything has ended.
+        self._short = min(max_message, _MAX_CONTROL_PAYLOAD)
         self._ended = False
-        self._busy = False  # something has begun and not ended, or everything has ended
         self._head = b""  # the beginning of a frame header that has not come whole, or all that has to wait
         # The frame whose payload is arriving in pieces; none while _remaining is 0.
         self._opcode = 0
@@ -144,13 +144,15 @@ class FrameReader:
 
         That is what a live service mostly gets, and costs half as much as `feed` here.
         """
-        if not self._busy and len(data) >= 6 and len(data) - 6 == data[1] - _MASKED <= self._short:
-            if data[0] == _WHOLE_TEXT:
+        size = len(data) - 6
+        if 0 <= size <= self._short and data[1] - _MASKED == size:
+            first = data[0]
+            if first == _WHOLE_TEXT:
                 try:
                     return str(apply_mask(data[6:], data[2:6]), "utf-8")
                 except UnicodeDecodeError:
                     return None  # the long way refuses it
-            if data[0] == _WHOLE_BINARY:
+            if first == _WHOLE_BINARY:
                 return apply_mask(data[6:], data[2:6])
         return None
 
@@ -166,7 +168,8 @@ class FrameReader:
             except ProtocolError as violation:
                 self.end()
                 events.append(violation)
-            self._busy = bool(self._ended or self._remaining or self._message is not None or self._head)
+            busy = self._ended or self._remaining or self._message is not None or self._head
+            self._short = -1 if busy else min(self._max_message, _MAX_CONTROL_PAYLOAD)
         return events
 
     def _parse(self, data: bytes, events: list[Event]) -> None:
@@ -313,7 +316,7 @@ class FrameReader:
 
     def end(self) -> None:
         """Read nothing more, and let go of what has been read of a message."""
-        self._busy = True
+        self._short = -1
         self._ended = True
         self.behind = False
         self._head = b""

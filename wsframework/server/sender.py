@@ -71,23 +71,24 @@ class Sender(Transport):
             gathered.clear()
             self._write(data)
 
-    def _write(self, data: bytes) -> None:
-        if self.gone:
-            return
-        if self._outbox is not None:
-            self._outbox.add(data)
-            return
-        try:
-            sent = self._wire.send(data)
-        except OSError:
-            self._left("the client is gone")
-            return
-        self.bytes_out += sent
-        if sent < len(data):
+    def _write(self, data: bytes) -> bool:
+        """Hand over bytes, behind all that waits; say whether the wire has taken them."""
+        if self._outbox is None and not self.gone:
+            try:
+                sent = self._wire.send(data)
+            except OSError:
+                self._left("the client is gone")
+                return False
+            self.bytes_out += sent
+            if sent == len(data):
+                return True
             now = trio.current_time()
             self._outbox = Outbox(memoryview(data)[sent:], now)
             self._wire.ask_to_write()
             self._upkeep.watch(self, now + self._limits.write_timeout)
+        elif self._outbox is not None and not self.gone:
+            self._outbox.add(data)
+        return False
 
     def _drain(self) -> bool:
         """Send on what waits; say whether nothing does any more."""
