@@ -99,7 +99,14 @@ class Session:
                 self._transport.on_end = self._end
                 if self._transport.close_code is not None:
                     self._end(False)
-                await self.contain(main, is_main=True)
+                try:  # not in `contain`: every coroutine here is one more to pass for each message
+                    await main()
+                except* WebSocketDisconnect:
+                    self._check_own_end()
+                except* (ClientError, WebSocketException, HTTPException) as group:
+                    await self._settle(first(group))
+                except* Exception as group:
+                    await self._settle(unwrap(group))
                 self._check_answered()
                 self._close(CloseCode.NORMAL_CLOSURE)
                 nursery.cancel_scope.cancel()
@@ -123,7 +130,7 @@ class Session:
         try:
             async with trio.open_nursery() as self._nursery:  # children start in this one from now on
                 try:
-                    try:  # not in `contain`: every coroutine here is one more to pass for each message
+                    try:  # not in `contain` here either
                         await main()
                     except* WebSocketDisconnect:
                         self._check_own_end()
@@ -176,15 +183,14 @@ class Session:
             if self._children is not None:
                 self._children.discard(scope)
 
-    async def contain(self, function: Callable[..., Awaitable[Any]], *args: Any, is_main: bool = False) -> None:
+    async def contain(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Run something of the endpoint's. What it raises ends this connection and nothing else."""
         # except*, because a nursery in a hook wraps even the most ordinary disconnect into a group, and because
         # what fails while it is being cancelled comes in one group with the Cancelled, which must go on.
         try:
             await function(*args)
         except* WebSocketDisconnect:
-            if is_main:
-                self._check_own_end()
+            pass
         except* (ClientError, WebSocketException, HTTPException) as group:
             await self._settle(first(group))
         except* Exception as group:
