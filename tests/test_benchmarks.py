@@ -19,8 +19,7 @@ from benchmarks.processes import choose_cores
 from benchmarks.readme import BEGIN, COLUMNS, END, README, ROWS, write_table
 from benchmarks.report import Report, notes, summarize
 from benchmarks.servers import FLOOR, Peer, find_peers
-
-PROJECT = Path(__file__).parent.parent
+from tests.programs import run_python
 
 needs_load = pytest.mark.skipif(
     sys.platform != "linux" or find_compiler() is None, reason="the load generator needs Linux and a C compiler"
@@ -28,8 +27,7 @@ needs_load = pytest.mark.skipif(
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "benchmarks", *arguments]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    return run_python("-m", "benchmarks", *arguments, patience=120)
 
 
 @needs_load
