@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.hub.fakes import stage
+from tests.hub.fakes import stage, tell
 from tests.hub.rooms import NARROW, Room
 from wsframework import (
     Envelope,
@@ -27,10 +27,6 @@ from wsframework import (
 )
 from wsframework.hub.registry import Registry
 from wsframework.hub.replay import Replay
-
-
-def tell(gap: Gap) -> str:
-    return f"[{gap.count} after {gap.since.offset}]"
 
 
 async def test_what_was_missed_comes_first_and_then_what_follows(autojump_clock: MockClock) -> None:
