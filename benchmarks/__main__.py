@@ -19,7 +19,7 @@ from .load import LoadError, compiled_programs
 from .page import CHART, DOCS, PAGE, make_page
 from .processes import choose_cores, raise_descriptor_limit
 from .readme import README, write_table
-from .report import Report, describe_machine, print_report, summarize
+from .report import Report, Row, describe_machine, print_report, summarize
 from .servers import OURS, Peer, find_peers, make_certificate
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ def main(
             raise click.ClickException(f"{read_path} is no file that --json wrote: {error}") from error
         names = {row.job for row in report.summary}
         jobs = [job for job in JOBS.values() if job.name in names]
-        peers = [known.get(name, Peer(name, "", ())) for name in dict.fromkeys(row.peer for row in report.summary)]
+        peers = [known.get(name, Peer(name, "", ())) for name in in_order(report.summary, known)]
     else:
         jobs = choose("job", job_names or ",".join(QUICK_JOBS if quick else DEFAULT_JOBS), JOBS)
         wanted = choose("peer", peer_names or (",".join((*QUICK_PEERS, *added)) if quick else "all"), known)
@@ -127,6 +127,13 @@ def main(
         write_table(README, report)
     if not any(row.median for row in report.summary):
         raise click.ClickException("Nothing could be measured.")
+
+
+def in_order(rows: Sequence[Row], known: Mapping[str, Peer]) -> list[str]:
+    """Name the peers of a report: the baseline, then as they are known. Not every job has all, so rows do not tell."""
+    names = list(dict.fromkeys(row.peer for row in rows))
+    places = {name: place for place, name in enumerate(known)}
+    return names[:1] + sorted(names[1:], key=lambda name: places.get(name, len(places)))
 
 
 def leave_out(peers: Sequence[Peer]) -> tuple[list[Peer], dict[str, str]]:

@@ -53,8 +53,9 @@ GENERATOR = """\
 ## Is it the load generator?
 
 The load generator is a program in C. The floor is a server in C that does nothing but receive, unmask and send, so its
-rate is what the load generator and the machine can do at a job. A number is marked with ≥ where the load generator had
-no time left and the floor was not well above it: that server may be faster.
+rate is what the load generator and the machine can do at a job. Where the load generator had no time left and the
+floor was not well above it, that server may be faster: its ratio is marked with ≤ in the tables, its rate with ≥ in the
+chart.
 """
 
 BUSY = """\
@@ -199,7 +200,7 @@ def _cpu_cell(row: Row | None) -> str:
 def _job_table(job: Job, rows: Sequence[Row]) -> str:
     columns = columns_of(job)
     lines = [[_name(row), *(cell(row) for _, cell in columns)] for row in rows]
-    return table(["peer", *(heading.replace("us", "µs") for heading, _ in columns)], lines)
+    return table(["peer", *(heading for heading, _ in columns)], lines)
 
 
 def _name(row: Row) -> str:

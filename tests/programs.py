@@ -1,12 +1,14 @@
-"""The programs of examples/, run by tests, and which of them are."""
+"""The programs that tests run: those of examples/, and which of them are; and commands that start others."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -38,12 +40,39 @@ def load(name: str) -> ModuleType:
 
 def run(*arguments: str) -> str:
     """Run a program of examples/ to its end and return what it printed."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE
-    )
+    done = run_python(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def run_python(*arguments: str, patience: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments to its end, from the folder of the project.
+
+    When it is given up, what it has started ends with it: servers would stay for good, and disturb what comes after.
+    """
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=patience)
+        except BaseException:
+            _kill_group(process)
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def read(name: str) -> str:

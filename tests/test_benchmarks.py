@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 import trio
 
+from benchmarks.__main__ import in_order
 from benchmarks.chart import draw
 from benchmarks.comparison import Budget, Comparison, Measurement, schedule
 from benchmarks.goals import GOALS, Goal, evaluate
@@ -19,8 +20,7 @@ from benchmarks.processes import choose_cores
 from benchmarks.readme import BEGIN, COLUMNS, END, README, ROWS, write_table
 from benchmarks.report import Report, notes, summarize
 from benchmarks.servers import FLOOR, Peer, find_peers
-
-PROJECT = Path(__file__).parent.parent
+from tests.programs import run_python
 
 needs_load = pytest.mark.skipif(
     sys.platform != "linux" or find_compiler() is None, reason="the load generator needs Linux and a C compiler"
@@ -28,8 +28,7 @@ needs_load = pytest.mark.skipif(
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "benchmarks", *arguments]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    return run_python("-m", "benchmarks", *arguments, patience=120)
 
 
 @needs_load
@@ -347,6 +346,13 @@ def test_report_is_kept(report: Report, tmp_path: Path) -> None:
     done = run("--read", str(tmp_path / "report.json"))
     assert done.returncode == 0, done.stderr
     assert "c was left out: not installed" in done.stdout
+
+
+def test_peers_of_a_kept_report_are_in_the_order_of_the_run() -> None:
+    """The baseline is first; a peer that does few jobs, and so comes late in the rows, has its usual place."""
+    known = {name: Peer(name, "", ()) for name in ("a", "few", "b", "base")}
+    rows = summarize([], [JOBS["echo-1"]], [Peer(name, "", ()) for name in ("base", "a", "b", "gone", "few")])
+    assert in_order(rows, known) == ["base", "a", "few", "b", "gone"]
 
 
 def cells(line: str) -> list[str]:

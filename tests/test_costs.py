@@ -66,7 +66,8 @@ def test_command() -> None:
 def test_whoever_names_the_command_names_a_table_that_is_there() -> None:
     """So the numbers on pages and in comments can be measured again."""
     named = set()
-    for path in (*PROJECT.glob("docs/**/*.md"), *PROJECT.glob("wsframework/**/*.py"), PROJECT / "README.md"):
+    pages = (*PROJECT.glob("docs/**/*.md"), PROJECT / "README.md", PROJECT / "benchmarks" / "README.md")
+    for path in (*pages, *PROJECT.glob("wsframework/**/*.py")):
         text = re.sub(r"\n[ #]*", " ", path.read_text("utf-8"))
         named |= set(re.findall(r"python -m benchmarks\.costs ([a-z-]+)", text))
     assert named <= set(TABLES)

@@ -1,16 +1,13 @@
 """What clients leave behind: a few seconds of the soak, and that it would see it."""
 
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks.soak.balance import EXACT, compare, is_settled
 from benchmarks.soak.client import OrderError, Stream
-
-PROJECT = Path(__file__).parent.parent
+from tests.programs import run_python
 
 STATE = dict.fromkeys(EXACT, 3) | {"objects": 100_000, "memory": 40 * 1024 * 1024}
 
@@ -18,8 +15,7 @@ STATE = dict.fromkeys(EXACT, 3) | {"objects": 100_000, "memory": 40 * 1024 * 102
 @pytest.mark.skipif(sys.platform != "linux", reason="the soak needs Linux")
 def test_nothing_stays_of_clients_that_come_stall_resume_and_vanish() -> None:
     """After the last one has gone, tasks, subscriptions, topics, presence and descriptors are what they were."""
-    command = [sys.executable, "-m", "benchmarks.soak", "--seconds", "4", "--clients", "40"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    done = run_python("-m", "benchmarks.soak", "--seconds", "4", "--clients", "40", patience=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything is back." in done.stdout
     [accepted] = re.findall(r"server: ([\d,]+) accepted", done.stdout)

@@ -48,7 +48,7 @@ OF_WEBSOCKETS = {
 class _StandIn:
     """Stands in a class for a name that it does not have: reading it is an ``AttributeError`` that says what to write.
 
-    It is no ``__getattr__``, which would make every other attribute of the class three times as slow to read.
+    It is no ``__getattr__``, which would make reading every other attribute of the class slower.
     """
 
     def __init__(self, name: str, write: str) -> None:

@@ -1,5 +1,5 @@
-"""Several messages of one client at once: up to eight look-ups run, and what they
-hold is put in order when it leaves.
+"""Several messages of one client at once: up to eight look-ups run, and each cleans
+up when the client leaves.
 
 Run `wsframework run examples/background/several.py`, connect a client, and send
 names of hosts. An answer comes when it is found, so the answers may come in another
@@ -28,9 +28,9 @@ class LookUp(WebSocketEndpoint):
         finally:
             # Cancelled or not, this gets to run, but not to hang.
             with trio.move_on_after(1, shield=True):
-                await tidy_up()
+                await clean_up()
 
 
-async def tidy_up() -> None:
+async def clean_up() -> None:
     """Stands for giving something back."""
     await trio.lowlevel.checkpoint()

@@ -194,7 +194,12 @@ class AttackedServer:
         return Report(**json.loads(self._read()))
 
     def busy(self) -> float:
-        """Seconds of CPU time that its main thread has used."""
+        """Seconds of CPU time that its main thread has used.
+
+        The system brings it up to date when the thread sleeps and at its own ticks, so a difference may be some
+        milliseconds off, and two that are small have no ratio. Bounds are therefore in seconds, and more than ten
+        times what was measured.
+        """
         try:
             return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[0]) / 1e9
         except OSError:

@@ -1,6 +1,6 @@
 """Runs the Autobahn test suite, a fuzzing client with some five hundred cases, against a WebSocket server that echoes.
 
-The suite wants CPython 2.7 and gets an environment of its own, built once from PyPI (wsaccel needs a C compiler)::
+The suite wants CPython 2.7 and gets an environment of its own, built once with pip (wsaccel needs a C compiler)::
 
     python tests/conformance/run.py build FOLDER [--python python2.7]
     python tests/conformance/run.py run FOLDER ws://127.0.0.1:8000 [--cases '1.*,2.*'] [--reports REPORTS]

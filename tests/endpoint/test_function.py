@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.endpoint.leaving import leaves
 from wsframework import App, Hub, WebSocket
 from wsframework.testing import Client, HandshakeRefused, connect
 
@@ -52,17 +53,6 @@ async def test_the_disconnect_of_another_client(
         assert (await client.wait_closed()).code == 1000
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "publish through the hub" in caplog.text
-
-
-async def say_goodbye(client: Client) -> None:
-    await client.close(4000, "off")
-
-
-async def vanish(client: Client) -> None:
-    client.vanish()
-
-
-leaves = pytest.mark.parametrize(("leave", "code"), [(say_goodbye, 4000), (vanish, 1006)])
 
 
 async def test_a_function_returns(serve: Serve, autojump_clock: MockClock) -> None:

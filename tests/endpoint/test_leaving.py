@@ -6,21 +6,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.endpoint.leaving import leaves, vanish
 from wsframework import WebSocket, WebSocketDisconnect, WebSocketEndpoint
 from wsframework.testing import Client, connect
 
 HOUR = 3600.0
-
-
-async def say_goodbye(client: Client) -> None:
-    await client.close(4000, "that's all")
-
-
-async def vanish(client: Client) -> None:
-    client.vanish()
-
-
-leaves = pytest.mark.parametrize(("leave", "code"), [(say_goodbye, 4000), (vanish, 1006)])
 
 
 @leaves

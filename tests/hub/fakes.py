@@ -11,10 +11,15 @@ from math import inf
 from typing import Any
 
 from tests.hub.rooms import assert_empty
-from wsframework import Hub, Receipt, WebSocket
+from wsframework import Gap, Hub, Receipt, WebSocket
 from wsframework.compression import Compression
 from wsframework.session import Session
 from wsframework.transport import Message, RawHeaders, Transport
+
+
+def tell(gap: Gap) -> str:
+    """Be an ``on_gap`` that says in the stream what is missing."""
+    return f"[{gap.count} after {gap.since.offset}]"
 
 
 class CountingFormat:

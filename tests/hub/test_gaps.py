@@ -7,12 +7,8 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.hub.fakes import stage
+from tests.hub.fakes import stage, tell
 from wsframework import CloseCode, Gap, Overflow
-
-
-def tell(gap: Gap) -> str:
-    return f"[{gap.count} after {gap.since.offset}]"
 
 
 @attrs.frozen

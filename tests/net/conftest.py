@@ -1,11 +1,9 @@
 """Fixtures of tests with real sockets."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.net.echo import Watched
-from tests.net.servers import KINDS, Kind
+from tests.net.servers import KINDS, served_by
 from wsframework import App, WebSocketRoute
 from wsframework.server import reactor
 
@@ -19,12 +17,7 @@ def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
-@pytest.fixture(params=KINDS, ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    """Run a test on every way to serve an application."""
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
+kind = served_by(*KINDS)
 
 
 @pytest.fixture

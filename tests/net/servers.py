@@ -181,6 +181,18 @@ class StockHypercorn(OverSockets):
 KINDS = [InMemory(), OverSockets(), OverUnixSocket(), OverTLS(), OnPortablePath(), StockHypercorn()]
 
 
+def served_by(*kinds: Kind) -> Any:
+    """Make a fixture that runs a test on each of these ways to serve an application."""
+
+    @pytest.fixture(params=kinds, ids=repr)
+    def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
+        kind: Kind = request.param
+        kind.prepare(monkeypatch, tmp_path)
+        return kind
+
+    return kind
+
+
 class ServedOverSockets(Served):
     """An application behind a URL as our server gives it."""
 

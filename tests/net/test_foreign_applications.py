@@ -1,6 +1,5 @@
 """Our endpoints inside Starlette and FastAPI, and applications of FastAPI and Quart-Trio on our server."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import fastapi
@@ -12,16 +11,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
 
 import wsframework
-from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn, address_of, run_server
+from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn, address_of, run_server, served_by
 from wsframework import App, WebSocket, WebSocketEndpoint
 from wsframework.testing import HandshakeRefused
 
-
-@pytest.fixture(params=[OverSockets(), OnPortablePath(), StockHypercorn()], ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
+kind = served_by(OverSockets(), OnPortablePath(), StockHypercorn())
 
 
 class Chat(WebSocketEndpoint):

@@ -35,8 +35,11 @@ async def ask(url: str, method: str = "GET", **options: bool) -> httpx.Response:
         return await client.request(method, url)
 
 
+versions = pytest.mark.parametrize("version", [{"http1": True}, {"http1": False, "http2": True}], ids=["1.1", "2"])
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-@pytest.mark.parametrize("version", [{"http1": True}, {"http1": False, "http2": True}], ids=["1.1", "2"])
+@versions
 async def test_a_server_that_serves(path: str, version: dict[str, bool]) -> None:
     """Both answers are 200, must not be cached, and come over HTTP/1.1 and HTTP/2."""
     async with run_server(app, health=True) as server:
@@ -63,13 +66,14 @@ async def test_they_are_off_by_default() -> None:
         assert (await ask(server.url + "/healthz")).status_code == 404
 
 
-async def test_a_server_that_drains_is_alive_and_not_ready() -> None:
+@versions
+async def test_a_server_that_drains_is_alive_and_not_ready(version: dict[str, bool]) -> None:
     """While it waits for its last client the load balancer learns that it should send no more."""
     async with run_server(app, health=True) as server, await open_stream(server.url) as stream:
         await upgrade(stream)
         server.itself.drain()
-        assert (await ask(server.url + "/healthz")).status_code == 200
-        response = await ask(server.url + "/readyz")
+        assert (await ask(server.url + "/healthz", **version)).status_code == 200
+        response = await ask(server.url + "/readyz", **version)
         assert (response.status_code, response.text) == (503, "not ready\n")
 
 

@@ -25,7 +25,7 @@ from tests.net.servers import (
     upgrade,
     write_certificate,
 )
-from wsframework import App, CloseCode, StartupError, WebSocket, WebSocketRoute, serve
+from wsframework import App, CloseCode, Limits, StartupError, WebSocket, WebSocketRoute, serve
 
 
 async def test_urls_of_every_bind(app: App, tmp_path: Path) -> None:
@@ -91,6 +91,27 @@ async def test_quic_is_not_served(app: App, caplog: pytest.LogCaptureFixture) ->
     async with run_server(app, quic_bind=["127.0.0.1:0"]) as server:
         assert len(server.urls) == 1
     assert "quic_bind is ignored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("limits", "warns"),
+    [
+        (Limits(), False),
+        (Limits(bytes_per_second=1000), True),
+        (Limits(bytes_per_second=1000, message=11_000), False),
+        (Limits(bytes_per_second=1000, message=11_001), True),
+        (Limits(messages_per_second=1), False),
+    ],
+)
+async def test_messages_that_would_never_arrive(
+    app: App, limits: Limits, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server warns at its start if a message that it lets in takes longer than a client may be above its rate."""
+    async with run_server(app, limits):
+        pass
+    found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(found) == warns
+    assert all("Let message be at most 1000, what may come" in message for message in found)
 
 
 async def test_names_of_the_server(wire: str, app: App, endpoint: type[Watched]) -> None:

@@ -3,12 +3,11 @@
 Over real sockets, on our server and as plain ASGI under hypercorn.
 """
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 
-from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn
+from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn, served_by
 from wsframework import (
     App,
     Cookie,
@@ -22,12 +21,7 @@ from wsframework import (
 from wsframework import Path as PathParameter
 from wsframework.testing import HandshakeRefused
 
-
-@pytest.fixture(params=[OverSockets(), OnPortablePath(), StockHypercorn()], ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
+kind = served_by(OverSockets(), OnPortablePath(), StockHypercorn())
 
 
 async def test_send_and_receive(kind: Kind) -> None:

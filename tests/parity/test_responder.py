@@ -3,22 +3,16 @@
 Over real sockets, on our server and as plain ASGI under hypercorn. Where Responder says ``api``, it is an ``App``.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
-from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn
+from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn, served_by
 from wsframework import App, CloseCode, WebSocket, WebSocketDisconnect
 from wsframework.testing import HandshakeRefused, TestClient
 
-
-@pytest.fixture(params=[OverSockets(), OnPortablePath(), StockHypercorn()], ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
+kind = served_by(OverSockets(), OnPortablePath(), StockHypercorn())
 
 
 def echo() -> App:

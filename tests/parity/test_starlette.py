@@ -5,7 +5,6 @@ of an `App`, and one in Starlette's own routing.
 """
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,18 +15,14 @@ from starlette.websockets import WebSocketDisconnect as StarletteDisconnect
 from starlette.websockets import WebSocketState
 
 import wsframework
-from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn
+from tests.net.servers import Kind, OnPortablePath, OverSockets, StockHypercorn, served_by
 from wsframework import App, WebSocket
 from wsframework.testing import HandshakeRefused
 
 Program = Callable[[WebSocket], Awaitable[None]]
 
 
-@pytest.fixture(params=[OverSockets(), OnPortablePath(), StockHypercorn()], ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
+kind = served_by(OverSockets(), OnPortablePath(), StockHypercorn())
 
 
 def bare(program: Program) -> Any:

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from tests.server.builders import Client, client_close, client_frame, client_text, connected, end_of, server_close
 from wsframework import CloseCode, Limits
 from wsframework.server.frames import Opcode
-from wsframework.server.throttle import Debt, Throttle
+from wsframework.server.throttle import Debt, Throttle, longest_message
 from wsframework.server.upkeep import Upkeep
 
 # The account
@@ -149,6 +149,31 @@ async def test_fragments_count_by_their_bytes(upkeep: Upkeep, autojump_clock: Mo
     client = await limited(upkeep, bytes_per_second=1000)
     client.sends(client_frame(Opcode.BINARY, bytes(1100), fin=False))
     assert client.wire.held
+
+
+@pytest.mark.parametrize(("part", "arrives"), [(0.95, True), (1.1, False)])
+async def test_the_longest_message_that_arrives(
+    part: float, arrives: bool, upkeep: Upkeep, autojump_clock: MockClock
+) -> None:
+    """A message that takes longer than the patience, as fast as it is read, ends in the middle of it."""
+    limits = Limits(bytes_per_second=1000, throttle_timeout=3)
+    client = await limited(upkeep, bytes_per_second=1000, throttle_timeout=3)
+    data = client_text("x" * int(part * longest_message(limits)))
+    at = 0
+    while client.connection.close_code is None and at < len(data):
+        if not client.wire.held:
+            client.sends(data[at : at + 10])
+            at += 10
+        await trio.sleep(0.001)
+    await trio.sleep(5)
+    assert client.connection.close_code == (None if arrives else CloseCode.POLICY_VIOLATION)
+    if arrives:
+        assert await client.connection.receive() == "x" * int(part * longest_message(limits))
+
+
+def test_without_a_rate_any_message_arrives() -> None:
+    """There is nothing that it could exceed."""
+    assert longest_message(Limits()) == longest_message(Limits(messages_per_second=1)) == inf
 
 
 async def test_a_client_that_never_rests_is_closed(upkeep: Upkeep, autojump_clock: MockClock) -> None:

@@ -21,16 +21,12 @@ from tests.net.servers import (
     open_stream,
     receive_all,
     run_server,
+    served_by,
 )
 from wsframework import App, WebSocket, WebSocketDisconnect, WebSocketStateError
 from wsframework.testing import HandshakeRefused, connect
 
-
-@pytest.fixture(params=[InMemory(), OverSockets(), OnPortablePath()], ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
+kind = served_by(InMemory(), OverSockets(), OnPortablePath())
 
 
 async def pieces() -> AsyncIterator[str]:

@@ -1,19 +1,12 @@
 """ping and latency, as an endpoint sees them: over sockets, and where there are none."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.asgi.server import ASGIServer
-from tests.net.servers import InMemory, Kind, OnPortablePath, OverSockets, StockHypercorn
+from tests.net.servers import InMemory, Kind, OnPortablePath, OverSockets, StockHypercorn, served_by
 from wsframework import App, WebSocket, WebSocketStateError
 
-
-@pytest.fixture(params=[InMemory(), OverSockets(), OnPortablePath(), StockHypercorn()], ids=repr)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kind:
-    kind: Kind = request.param
-    kind.prepare(monkeypatch, tmp_path)
-    return kind
+kind = served_by(InMemory(), OverSockets(), OnPortablePath(), StockHypercorn())
 
 
 async def test_ping(kind: Kind) -> None:

@@ -25,7 +25,7 @@ async def obey_signals(
 ) -> None:
     """Call ``stop`` with a close code for the first signal, and ``force`` for the second.
 
-    The third gets the system's answer, which is the end of the process. Cancelling gives the signals back.
+    The third ends the process at once, as the system has it. Cancelling gives the signals back.
     """
     with trio.open_signal_receiver(*CODES) as signals:
         task_status.started()

@@ -230,7 +230,8 @@ class Topic:
             # What is more than one write goes out in several, so that a client that falls behind in the middle keeps
             # the rest within its bounds.
             several=sum(publication.size for publication in publications) > WRITE_SIZE,
-            # They get less than all of it. The others go on sharing one buffer, which is ten times as fast.
+            # They get less than all of it. The others go on sharing one buffer, which is much cheaper than a write of
+            # its own for each.
             left_out={number for publication in publications for number in publication.exclude},
             aimed=any(publication.to is not None for publication in publications),
         )

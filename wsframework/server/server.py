@@ -23,6 +23,7 @@ from .lifespan import run_lifespan
 from .listeners import Listener, open_listeners
 from .reception import Reception
 from .statistics import ServerStatistics
+from .throttle import longest_message
 from .tls import make_context
 from .watchdog import PATIENCE, Watchdog
 
@@ -109,6 +110,7 @@ class Server:
         if self._begun:
             raise WebSocketStateError("a Server serves once; make another one")
         self._begun = True
+        _warn_of_messages_that_never_arrive(self._limits)
         config = self._config
         tls = make_context(config)
         listeners = open_listeners(config, self._limits)
@@ -150,6 +152,21 @@ class Server:
             elif patience.cancelled_caught:
                 logger.info("some clients have not answered after %g s; they are cut off", seconds)
             nursery.cancel_scope.cancel()
+
+
+def _warn_of_messages_that_never_arrive(limits: Limits) -> None:
+    # No ValueError: such a message may arrive if it is compressed, since the rate is about bytes on the wire.
+    longest = longest_message(limits)
+    if limits.message > longest:
+        logger.warning(
+            "a message may have %d bytes, but one of more than about %d on the wire never arrives: with a "
+            "bytes_per_second of %g its client is closed with 1008 in the middle of it. Let message be at most %d, "
+            "what may come at once, or bytes_per_second more",
+            limits.message,
+            longest,
+            limits.bytes_per_second,
+            limits.bytes_per_second or 0,
+        )
 
 
 def _close_all(listeners: list[Listener]) -> None:

@@ -19,6 +19,14 @@ from ..limits import Limits
 _BREATHER = 0.5  # seconds' worth in each bucket
 
 
+def longest_message(limits: Limits) -> float:
+    """Return the bytes that one message may have on the wire and still arrive before its client is closed.
+
+    They are what may come at once, and what is paid off within the patience.
+    """
+    return (limits.bytes_per_second or inf) * (1 + limits.throttle_timeout)
+
+
 class Debt(Enum):
     """What has become of it."""
 
