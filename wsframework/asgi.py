@@ -178,6 +178,10 @@ class ASGITransport(Transport):
             await self._pass(events[0])
             self._check_gone()
 
+    async def wait_taken(self) -> None:
+        # Not when no more waits than the allowance: the mailbox hears that the client keeps up when nothing waits.
+        await self._wait_until_passed()
+
     async def _wait_until_passed(self) -> None:
         """Wait until the server's ``send`` has returned: credit is for the hub, which cannot wait."""
         if self._senders is None:
