@@ -308,8 +308,7 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             listener.catch_up(place.topic.joining.get(place))
             yield Publications(listener, Subscription(place))
         finally:
-            if listener.mailbox is not None:
-                subscriber.leave()
+            subscriber.leave()
 
     def disconnect(
         self, *, identity: str, code: int = CloseCode.POLICY_VIOLATION, reason: str = "disconnected by the server"

@@ -107,7 +107,9 @@ class Subscriber:
         return self.shared_lane if bounds is self.shared_lane.bounds else Lane(bounds)
 
     def leave(self) -> None:
-        """End every subscription: the connection has ended."""
+        """End every subscription: the connection has ended. A second time, as after `fail`, this does nothing."""
+        if self.transport.mailbox is None:
+            return
         self.transport.mailbox = None
         self._discard()
         for place in (*self.watching.values(), *self.places.values()):
