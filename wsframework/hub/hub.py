@@ -80,6 +80,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
         self._max_topics = max_topics
         self._authorize = authorize
         self._runs = False
+        self._closed = trio.Event()  # unset while `aclose` waits
+        self._closed.set()
         super().__init__(Registry(self._bounds, Histories(history), presence_grace), block_timeout)
 
     @asynccontextmanager
@@ -100,17 +102,17 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
                 yield self
             finally:
                 self._runs = False
-                self._from_thread = None
                 pumping.cancel()
-                self._registry.pump.settle()
+                self._stop_publishing()
                 self._registry.clear()
 
     async def aclose(self) -> None:
         """Take no more publications, and wait until every client has taken what was published before.
 
         Then listeners end, and what is remembered is forgotten. Connections stay, and so does whoever runs the hub; it
-        can run again after that. In a hook that still publishes, `broadcast` raises ``WebSocketStateError`` from now
-        on. When the hub does not run, and the second time, this does nothing.
+        can run again after that. In a hook that still publishes, or waits for room with `Overflow.BLOCK`, `broadcast`
+        raises ``WebSocketStateError`` from now on. When the hub does not run this does nothing, and a second call waits
+        as long as the first.
 
         A client that takes nothing is waited for until its connection ends: on our server, and in the test kit,
         `Limits.write_timeout` sees to that. On another server, put a ``trio.move_on_after`` around this.
@@ -118,14 +120,23 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
         If it is cancelled: there are no more publications all the same, and clients get what waits for them as long as
         their connections last.
         """
-        await checkpoint()
         if self._from_thread is None:
+            await self._closed.wait()
             return
-        self._from_thread = None
+        self._stop_publishing()  # before the first checkpoint: who is cancelled there has closed it too
+        self._closed = closed = trio.Event()
         try:
-            await self._registry.flush()
+            await self._registry.wait_taken()
         finally:
-            self._registry.clear()
+            closed.set()
+            if self._from_thread is None:  # or else it runs again, and this is not our life of it to end
+                self._registry.clear()
+
+    def _stop_publishing(self) -> None:
+        """Take no more publications, and deliver those that were taken."""
+        self._from_thread = None
+        self._registry.wake_publishers()
+        self._registry.pump.settle()
 
     async def _work(self, scope: trio.CancelScope) -> None:
         with scope:

@@ -79,8 +79,12 @@ class Listener:
         self._replay = replay
         self._catch_up_more()
 
-    def _catch_up_more(self) -> None:
-        while self._replay is not None and not self._items:
+    def finish_catching_up(self) -> None:
+        """Take all that is still missing at once: it is about to be forgotten."""
+        self._catch_up_more(to_the_end=True)
+
+    def _catch_up_more(self, *, to_the_end: bool = False) -> None:
+        while self._replay is not None and (to_the_end or not self._items):
             self._replay.step()
             if not self._replay.goes_on:
                 self._replay = None

@@ -144,7 +144,7 @@ class Publisher:
         assert subject.turn is not None
         async with subject.turn:
             with trio.move_on_after(self._block_timeout):
-                while full := self._full_places(subject.name, publication):
+                while self._from_thread is not None and (full := self._full_places(subject.name, publication)):
                     await full[0].subscriber.wait_for_room()
             self._check(subject.name)
             for place in self._full_places(subject.name, publication):

@@ -124,8 +124,10 @@ class Subscriber:
 
     @property
     def still_takes(self) -> bool:
-        """There is a client that has not taken yet all that it was offered, or that waits for it."""
-        return self.behind and self.transport.close_code is None and self.transport.mailbox is not None
+        """There is a client that has not taken yet all that it was offered, that waits for it, or that it missed."""
+        if self.transport.close_code is not None or self.transport.mailbox is None:
+            return False
+        return self.behind or any(place.joining for place in self.places.values())
 
     async def wait_for_room(self) -> None:
         """Wait until something has left a lane."""
