@@ -279,6 +279,20 @@ async def test_one_who_joins_may_begin_with_the_newest(autojump_clock: MockClock
         assert ada.got == ["2", "y 3", "x 4", "live"]
 
 
+async def test_the_newest_for_somebody_else_hides_nothing(autojump_clock: MockClock) -> None:
+    """One begins with the newest that it would have got, of each key likewise."""
+    async with stage(history=History()) as here:
+        here.publish("a", "1", "2")
+        here.publish("a", "for bob", to="bob")
+        here.publish("prices", "x 1", "x 2", key="x")
+        here.publish("prices", "x for bob", to=["bob", "cleo"], key="x")
+        here.publish("prices", "y for bob", to="bob", key="y")
+        ada = await here.enter("a", "prices", latest=True, identity="ada")
+        bob = await here.enter("a", "prices", latest=True, identity="bob")
+        assert ada.got == ["2", "x 2"]
+        assert bob.got == ["for bob", "x for bob", "y for bob"]
+
+
 async def test_resume_or_else_the_newest(autojump_clock: MockClock) -> None:
     """With both, the newest comes only if not everything can be recovered."""
     async with stage(history=History(size=2)) as here:

@@ -180,8 +180,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             since: the last publication that the client has. If the hub remembers all that came after it, the client
                 gets that first, and the subscription is ``recovered``. Otherwise it gets none of it, and is told of a
                 gap without a count.
-            latest: have the client begin with the newest publication that the hub remembers, or, if there are keys, the
-                newest of each. With ``since``: only if nothing can be recovered.
+            latest: have the client begin with the newest publication for it that the hub remembers, or, if there are
+                keys, the newest of each. With ``since``: only if nothing can be recovered.
             presence: have this client be present in the topic, with this value, such as a name and a colour; it is sent
                 to others as JSON. An empty dict will do. See `presence`.
             presence_events: send this client who is present, and then who comes and goes. See `PresenceEvent`.
