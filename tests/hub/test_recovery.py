@@ -306,6 +306,21 @@ async def test_resume_or_else_the_newest(autojump_clock: MockClock) -> None:
         assert bob.got == ["[None after 0]", "3"]
 
 
+@pytest.mark.parametrize("since", ["epoch:1", ("epoch", 1), 1], ids=repr)
+async def test_a_position_that_is_none(since: Any, autojump_clock: MockClock) -> None:
+    """The text of one is not taken for one, wherever it is given, and the error says how to read it."""
+    async with stage(history=History()) as here:
+        ada = await here.enter()
+        with pytest.raises(TypeError, match=r"since is a Position, which Position\.parse"):
+            await here.hub.subscribe(ada.websocket, "a", since=since)
+        with pytest.raises(TypeError, match=r"Position\.parse"):
+            await here.hub.history("a", since=since)
+        with pytest.raises(TypeError, match=r"Position\.parse"):
+            async with here.hub.listen("a", since=since):
+                raise AssertionError("entered")  # pragma: no cover
+        assert here.hub.statistics().subscriptions == 0
+
+
 async def test_what_cannot_be_asked_for(autojump_clock: MockClock) -> None:
     """A conflated stream has no places, and a topic that remembers nothing has no newest."""
     async with stage(history={"a": History()}) as here:

@@ -27,7 +27,7 @@ from .history import Histories, History
 from .listener import Listener, Publications
 from .member import Member
 from .overflow import Bounds, Overflow
-from .position import Gap, OnGap, Position
+from .position import Gap, OnGap, Position, check_position
 from .publication import Published
 from .publisher import Publisher
 from .registry import Registry
@@ -201,7 +201,7 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
                 have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008.
             TypeError, ValueError: the name cannot be one, or the client has another identity, or what is said of it
                 cannot be JSON, or what is asked for cannot be: to resume in a conflated stream, or the latest of what
-                is not remembered.
+                is not remembered; or ``since`` is no `Position`.
 
         If the client is slow: with ``since`` or ``latest`` this waits until it has taken what it missed.
 
@@ -356,13 +356,16 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
 
         Raises:
             LookupError: not all that was published after ``since`` is remembered.
+            TypeError: ``since`` is no `Position`.
             WebSocketStateError: the hub does not run.
         """
         await checkpoint()
         self._check(topic)
         subject = self._registry.topics.get(topic)
-        if since is not None and (subject is None or not subject.remembers(since)):
-            raise LookupError(f"{topic!r} does not remember everything since {since}: load its present state anew")
+        if since is not None:
+            check_position(since)
+            if subject is None or not subject.remembers(since):
+                raise LookupError(f"{topic!r} does not remember everything since {since}: load its present state anew")
         if subject is None or not subject.memory:
             return []
         first = subject.memory.first
@@ -414,7 +417,9 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             raise SubscriptionRefused(CloseCode.POLICY_VIOLATION, "this client may not have that topic")
 
     def _check_beginning(self, topic: str, bounds: Bounds, since: Position | None, latest: bool) -> None:
-        if since is not None and bounds.overflow is Overflow.LATEST:
-            raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
+        if since is not None:
+            check_position(since)
+            if bounds.overflow is Overflow.LATEST:
+                raise ValueError("a conflated stream has no places to resume at: use latest=True, and not since=")
         if latest and not self._registry.remembers(topic):
             raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")
