@@ -269,6 +269,30 @@ async def test_closing_in_a_scope_that_is_cancelled() -> None:
         assert [publication.data async for publication in publications] == ["last"]
 
 
+async def test_a_client_that_comes_while_the_hub_is_closed(
+    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    """Its hook subscribes as always. It is turned away like a client of a server that stops, and that is no error."""
+    app = App()
+
+    @app.websocket("/")
+    async def endpoint(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await app.hub.subscribe(websocket, "news")
+        await websocket.send_text("subscribed")
+        await websocket.receive()
+
+    async with connect(app) as early:
+        assert await early.receive() == "subscribed"
+        await app.hub.aclose()
+        async with connect(app) as late:
+            assert (await late.wait_closed()).code == CloseCode.SERVICE_RESTART
+    assert caplog.records == []
+    here = Stage(app.hub)
+    with pytest.raises(WebSocketStateError, match="does not run"):  # now it is a mistake
+        await here.enter("news")
+
+
 async def test_closing_twice(autojump_clock: MockClock) -> None:
     """Who closes while it is being closed waits as long as the first, and gets no error if that one is cancelled."""
     async with stage() as here:

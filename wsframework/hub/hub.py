@@ -111,8 +111,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
 
         Then listeners end, and what is remembered is forgotten. Connections stay, and so does whoever runs the hub; it
         can run again after that. In a hook that still publishes, or waits for room with `Overflow.BLOCK`, `broadcast`
-        raises ``WebSocketStateError`` from now on. When the hub does not run this does nothing, and a second call waits
-        as long as the first.
+        raises ``WebSocketStateError`` from now on, and a client that still subscribes is closed with 1012. When the hub
+        does not run this does nothing, and a second call waits as long as the first.
 
         A client that takes nothing is waited for until its connection ends: on our server, and in the test kit,
         `Limits.write_timeout` sees to that. On another server, put a ``trio.move_on_after`` around this.
@@ -198,7 +198,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             WebSocketStateError: the connection is not accepted yet, or nobody would end the subscription with it (the
                 WebSocket was made by hand), or the hub does not run.
             SubscriptionRefused: the client has ``max_topics`` subscriptions already; or, with ``authorize``, it may not
-                have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008.
+                have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008. After
+                `aclose` nobody gets one, and the code is 1012, as of a server that restarts.
             TypeError, ValueError: the name cannot be one, or the client has another identity, or what is said of it
                 cannot be JSON, or what is asked for cannot be: to resume in a conflated stream, or the latest of what
                 is not remembered; or ``since`` is no `Position`.
@@ -217,6 +218,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
         if authorize:
             await self._ask(websocket, topic)
         await checkpoint()
+        if self._runs and self._from_thread is None:  # a normal phase of stopping, and no mistake of the endpoint's
+            raise SubscriptionRefused(CloseCode.SERVICE_RESTART, "the hub is closed")
         self._check(topic)
         check_topic(topic)
         subscriber = self._registry.subscriber(websocket)
