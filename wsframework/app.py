@@ -26,7 +26,7 @@ from .hub import Hub, Overflow
 from .lifespan import check_lifespan, on_trio, refuse_asyncio, serve_lifespan
 from .origin import CHECKED, SAME_ORIGIN, OriginPolicy
 from .refusal import refuse_origin
-from .responses import check_http_function, respond_with, to_response
+from .responses import check_http_function, is_async, respond_with, to_response
 from .router import AppRouter
 from .routing import WebSocketRoute
 from .websocket import Receive, Scope, Send, WebSocket
@@ -324,7 +324,7 @@ class App(Application, CalledOtherwise, elsewhere=OF_APPS):
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         for hook in self._http_hooks:
             request = Request(scope, receive, send)
-            result = await (hook(request) if inspect.iscoroutinefunction(hook) else run_in_threadpool(hook, request))
+            result = await (hook(request) if is_async(hook) else run_in_threadpool(hook, request))
             if result is not None:
                 await to_response(result)(scope, receive, send)
                 return
