@@ -5,7 +5,8 @@ What holds, for class and function endpoints alike:
 * Everything that the endpoint starts runs in the connection's own nursery, and ends with the connection.
 * When the connection ends, children are cancelled at once. The hook that runs gets a grace and is then cancelled; so
   does each hook that runs after it, for what the client had sent before it left is still delivered, in order. Only a
-  hook that itself closed the connection takes the time it needs.
+  hook that itself closed the connection takes the time it needs. That is said of the endpoint's own task: one that
+  closes it from a task beside, such as an ``on_receive`` with ``concurrency``, gets the grace like all others.
 * At the end, in this order: subscriptions end, the connection is closed if it is not, ``farewell`` runs. It runs
   exactly once, also after an error and also when we are cancelled, shielded, and for a bounded time.
 * An error of the program closes this connection with 1011 (before accept: HTTP 500), is logged once, and goes no
