@@ -91,7 +91,7 @@ class Guarded:
         websocket = WebSocket(scope, receive, send)
         # The application knows nothing of sessions: it takes the time it needs when its client has left.
         session = Session(websocket, self._name, grace=math.inf)
-        await session.run(partial(self._serve, scope, websocket, hooks), _no_farewell)
+        await session.run(partial(self._serve, scope, websocket, hooks))
 
     async def _serve(self, scope: ASGIScope, websocket: WebSocket, hooks: Sequence[Hook]) -> None:
         resolver = Resolver(websocket, self._name)
@@ -114,10 +114,6 @@ class Guarded:
         # Functions, and not the transport's own methods: with those a second session would take over the transport.
         with suppress(StarletteDisconnect, ClientGone):
             await self.app(scope, receive, send)
-
-
-async def _no_farewell(close_code: int) -> None:
-    """The application is over when it returns."""
 
 
 def guard(route: BaseRoute) -> None:

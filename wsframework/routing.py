@@ -95,7 +95,7 @@ class FunctionEndpoint:
         main: Callable[..., Awaitable[None]] = partial(self._function, *[websocket][: self._given])
         if self._plan is not None or hooks:
             main = partial(self._serve_with_dependencies, session, main, hooks)
-        return session.run(main, _no_farewell)
+        return session.run(main)
 
     async def _serve_with_dependencies(
         self, session: Session, main: Callable[..., Awaitable[None]], hooks: Sequence[Hook]
@@ -105,7 +105,3 @@ class FunctionEndpoint:
             if await run_hooks(hooks, session.websocket, resolver):
                 arguments = {} if self._plan is None else await resolver.fill(self._plan)
                 await session.run_within(partial(main, **arguments))
-
-
-async def _no_farewell(close_code: int) -> None:
-    """A function has its own ``finally``."""
