@@ -123,6 +123,10 @@ def guard(route: BaseRoute) -> None:
         for below in app.routes:
             guard(below)
     elif isinstance(route, (Mount, Host, WebSocketRoute)):
-        takes_them = isinstance(app, (Application, Guarded)) or getattr(app, "_takes_hooks", False)
+        takes_them = isinstance(app, (Application, Guarded)) or _takes_hooks(route) or _takes_hooks(app)
         if not takes_them and not isinstance(app, StaticFiles):
             route.app = Guarded(app, route.name or type(app).__name__)
+
+
+def _takes_hooks(whose: object) -> bool:
+    return getattr(whose, "_takes_hooks", False)
