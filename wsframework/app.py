@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar, overload
@@ -26,9 +25,9 @@ from .hub import Hub, Overflow
 from .lifespan import check_lifespan, on_trio, refuse_asyncio, serve_lifespan
 from .origin import CHECKED, SAME_ORIGIN, OriginPolicy
 from .refusal import refuse_origin
-from .responses import check_http_function, respond_with, to_response
+from .responses import check_http_function, is_async, respond_with, to_response
 from .router import AppRouter
-from .routing import WebSocketRoute
+from .routing import WebSocketRoute, check_middleware
 from .websocket import Receive, Scope, Send, WebSocket
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -83,7 +82,7 @@ class App(Application, CalledOtherwise, elsewhere=OF_APPS):
         self._handlers = ExceptionHandlers(debug)
         self._http = ExceptionMiddleware(self._serve_http, debug=debug)
         self._server_error: Function | None = None
-        self._middleware = [_check_middleware(entry) for entry in middleware]
+        self._middleware = [check_middleware(entry) for entry in middleware]
         self._stack: ASGIApp | None = None  # made for the first connection, when everything has been added
         self._http_stack: ASGIApp = self._dispatch
         for route in _check_routes(routes):
@@ -111,13 +110,22 @@ class App(Application, CalledOtherwise, elsewhere=OF_APPS):
         name: str | None = None,
         allowed_origins: Iterable[str] | None = None,
         compression: Compression = None,
+        middleware: Sequence[Middleware] | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
-        """Serve WebSockets at ``path`` with the class or the function below."""
+        """Serve WebSockets at ``path`` with the class or the function below, as a `WebSocketRoute` does."""
         _check_path(path, "websocket")
 
         def decorate(endpoint: Endpoint) -> Endpoint:
-            route = WebSocketRoute(path, endpoint, name=name, allowed_origins=allowed_origins, compression=compression)
-            self.add_route(route)
+            self.add_route(
+                WebSocketRoute(
+                    path,
+                    endpoint,
+                    name=name,
+                    allowed_origins=allowed_origins,
+                    compression=compression,
+                    middleware=middleware,
+                )
+            )
             return endpoint
 
         return decorate
@@ -131,6 +139,7 @@ class App(Application, CalledOtherwise, elsewhere=OF_APPS):
         name: str | None = None,
         allowed_origins: Iterable[str] | None = None,
         compression: Compression = None,
+        middleware: Sequence[Middleware] | None = None,
     ) -> Callable[[Endpoint], Endpoint]:
         """Serve HTTP at ``path`` with the function below; with ``websocket=True`` the same as `websocket`.
 
@@ -139,7 +148,9 @@ class App(Application, CalledOtherwise, elsewhere=OF_APPS):
         """
         _check_path(path, "route")
         if websocket:
-            return self.websocket(path, name=name, allowed_origins=allowed_origins, compression=compression)
+            return self.websocket(
+                path, name=name, allowed_origins=allowed_origins, compression=compression, middleware=middleware
+            )
         if allowed_origins is not None:
             raise TypeError(
                 "allowed_origins is for WebSockets, and HTTP is not checked: add websocket=True, or leave it"
@@ -150,7 +161,9 @@ class App(Application, CalledOtherwise, elsewhere=OF_APPS):
 
         def decorate(endpoint: Endpoint) -> Endpoint:
             respond = respond_with(check_http_function(endpoint, f'@app.websocket("{path}")'))
-            self.add_route(Route(path, respond, methods=list(methods), name=name or endpoint.__name__))
+            around = [check_middleware(entry) for entry in middleware or ()]
+            route = Route(path, respond, methods=list(methods), name=name or endpoint.__name__, middleware=around)
+            self.add_route(route)
             return endpoint
 
         return decorate
@@ -324,7 +337,7 @@ class App(Application, CalledOtherwise, elsewhere=OF_APPS):
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         for hook in self._http_hooks:
             request = Request(scope, receive, send)
-            result = await (hook(request) if inspect.iscoroutinefunction(hook) else run_in_threadpool(hook, request))
+            result = await (hook(request) if is_async(hook) else run_in_threadpool(hook, request))
             if result is not None:
                 await to_response(result)(scope, receive, send)
                 return
@@ -352,14 +365,6 @@ def _check_routes(routes: Iterable[BaseRoute]) -> Iterable[BaseRoute]:
     if isinstance(routes, BaseRoute):
         raise TypeError("routes is a list: write App(routes=[...])")
     return routes
-
-
-def _check_middleware(entry: Middleware) -> Middleware:
-    if inspect.isclass(entry):
-        raise TypeError(
-            f"write Middleware({entry.__name__}, ...) in the list, with Middleware from starlette.middleware"
-        )
-    return entry
 
 
 def _check_path(path: Any, decorator: str) -> None:

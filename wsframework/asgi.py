@@ -16,7 +16,7 @@ from typing import Any
 import trio
 from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled
 
-from .close import CloseCode
+from .close import REFUSED, CloseCode
 from .compression import COMPRESSION, Compression
 from .errors import WebSocketDisconnect, WebSocketStateError
 from .headers import check_accept
@@ -178,6 +178,10 @@ class ASGITransport(Transport):
             await self._pass(events[0])
             self._check_gone()
 
+    async def wait_taken(self) -> None:
+        # Not when no more waits than the allowance: the mailbox hears that the client keeps up when nothing waits.
+        await self._wait_until_passed()
+
     async def _wait_until_passed(self) -> None:
         """Wait until the server's ``send`` has returned: credit is for the hub, which cannot wait."""
         if self._senders is None:
@@ -205,7 +209,7 @@ class ASGITransport(Transport):
         await self._pass({"type": "websocket.http.response.body", "body": body, "more_body": more})
         if not more:
             self._mute = True
-            self._begin_end(CloseCode.ABNORMAL_CLOSURE, "the handshake was refused", by_us=True)
+            self._begin_end(CloseCode.ABNORMAL_CLOSURE, REFUSED, by_us=True)
 
     async def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         if self.close_code is None:

@@ -28,6 +28,9 @@ class CloseCode(IntEnum):
     TLS_HANDSHAKE = 1015
 
 
+REFUSED = "the handshake was refused"
+"""What a connection has for a reason whose handshake was refused, when nobody gave one."""
+
 # Codes that stand for something that happened and that no frame may carry (RFC 6455 section 7.4.1).
 _NEVER_SENT = frozenset((CloseCode.NO_STATUS_RECEIVED, CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE))
 _REGISTERED = frozenset(CloseCode) - _NEVER_SENT

@@ -78,7 +78,7 @@ class WebSocketEndpoint:
         """Run the connection from its handshake to its end."""
         hooks = take_hooks(self.scope)
         if self._plans or hooks:
-            return self._session.run(partial(self._serve_with_dependencies, hooks), _no_farewell)
+            return self._session.run(partial(self._serve_with_dependencies, hooks))
         return self._session.run(self._serve, self._say_goodbye)
 
     @property
@@ -169,10 +169,6 @@ class WebSocketEndpoint:
 
     async def _say_goodbye(self, close_code: int) -> None:
         await self.on_disconnect(self.websocket, close_code)
-
-
-async def _no_farewell(close_code: int) -> None:
-    """With dependencies, on_disconnect runs while they are still there, and not if they could not be made."""
 
 
 _CALLED_WITH = {"on_connect": "websocket", "on_receive": "websocket, data", "on_disconnect": "websocket, close_code"}

@@ -16,6 +16,7 @@ import trio
 from starlette.exceptions import HTTPException, WebSocketException
 
 from .errors import ClientError
+from .responses import is_async
 
 # Where an App leaves its own, and those of the Apps around it, in the scope.
 HANDLERS = "wsframework.exception_handlers"
@@ -37,7 +38,7 @@ class Handler:
     async def call(self, connection: Any, error: Exception) -> Any:
         """Call it, in a worker thread if it is not async."""
         call = partial(self.function, connection, error)
-        if inspect.iscoroutinefunction(self.function):
+        if is_async(self.function):
             return await call()
         return await trio.to_thread.run_sync(call)
 

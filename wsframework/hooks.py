@@ -91,7 +91,7 @@ class Guarded:
         websocket = WebSocket(scope, receive, send)
         # The application knows nothing of sessions: it takes the time it needs when its client has left.
         session = Session(websocket, self._name, grace=math.inf)
-        await session.run(partial(self._serve, scope, websocket, hooks), _no_farewell)
+        await session.run(partial(self._serve, scope, websocket, hooks))
 
     async def _serve(self, scope: ASGIScope, websocket: WebSocket, hooks: Sequence[Hook]) -> None:
         resolver = Resolver(websocket, self._name)
@@ -116,10 +116,6 @@ class Guarded:
             await self.app(scope, receive, send)
 
 
-async def _no_farewell(close_code: int) -> None:
-    """The application is over when it returns."""
-
-
 def guard(route: BaseRoute) -> None:
     """Have the hooks run before whatever a route leads to. Our own endpoints take them by themselves."""
     app = getattr(route, "app", None)
@@ -127,6 +123,10 @@ def guard(route: BaseRoute) -> None:
         for below in app.routes:
             guard(below)
     elif isinstance(route, (Mount, Host, WebSocketRoute)):
-        takes_them = isinstance(app, (Application, Guarded)) or getattr(app, "_takes_hooks", False)
+        takes_them = isinstance(app, (Application, Guarded)) or _takes_hooks(route) or _takes_hooks(app)
         if not takes_them and not isinstance(app, StaticFiles):
             route.app = Guarded(app, route.name or type(app).__name__)
+
+
+def _takes_hooks(whose: object) -> bool:
+    return getattr(whose, "_takes_hooks", False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -46,9 +47,16 @@ def check_http_function(function: Function, for_websockets: str) -> Function:
     return function
 
 
+def is_async(function: Callable[..., Any]) -> bool:
+    """Say whether calling this gives an awaitable. It may be an object with an async ``__call__``, as in Starlette."""
+    while isinstance(function, partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
 def respond_with(function: Callable[..., Any]) -> Callable[[Request], Any]:
     """Make a response out of what an HTTP function returns."""
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
 
         async def respond(request: Request) -> Response:
             return to_response(await function(request))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from starlette import routing
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from .compression import COMPRESSION, Compression, check_compression
@@ -30,10 +31,14 @@ class WebSocketRoute(routing.WebSocketRoute):
         name: for ``url_for``; the endpoint's own by default.
         allowed_origins: as for an `App`, and instead of the app's. ``[]`` allows pages of the same origin only.
         compression: as for an `App`, and instead of the app's.
+        middleware: Starlette's ``Middleware``, around this endpoint; the first one is outermost. It runs before the
+            app's hooks, as the app's own middleware does.
 
     A function has the same session as a class: its own nursery (``websocket.start_soon``), a second to finish when the
     client leaves, and a `WebSocketDisconnect` that reaches the top is its normal end.
     """
+
+    _takes_hooks = True  # its endpoint does, behind whatever middleware
 
     def __init__(
         self,
@@ -43,6 +48,7 @@ class WebSocketRoute(routing.WebSocketRoute):
         name: str | None = None,
         allowed_origins: Iterable[str] | None = None,
         compression: Compression = None,
+        middleware: Sequence[Middleware] | None = None,
     ) -> None:
         if not path.startswith("/"):
             raise ValueError(f"a path begins with a slash: {'/' + path!r}, not {path!r}")
@@ -63,6 +69,10 @@ class WebSocketRoute(routing.WebSocketRoute):
                 )
             raise TypeError(f"the endpoint for {path!r} is a WebSocketEndpoint or an async function, not {endpoint!r}")
 
+        for entry in reversed(middleware or ()):
+            wrap, args, kwargs = check_middleware(entry)
+            self.app = wrap(self.app, *args, **kwargs)
+
     # Not async: a coroutine of its own would be one more that is passed each time the endpoint's task goes on.
     def handle(  # type: ignore[override]  # Starlette awaits it, and any awaitable will do
         self, scope: Scope, receive: Receive, send: Send
@@ -77,6 +87,15 @@ class WebSocketRoute(routing.WebSocketRoute):
         serving = self.app(scope, receive, send)
         # What `await` makes of an endpoint costs more to pass than a coroutine.
         return serving.dispatch() if isinstance(serving, WebSocketEndpoint) else serving
+
+
+def check_middleware(entry: Middleware) -> Middleware:
+    """Return it, if it is an entry of a list of middleware. Raises ``TypeError`` for a class by itself."""
+    if inspect.isclass(entry):
+        raise TypeError(
+            f"write Middleware({entry.__name__}, ...) in the list, with Middleware from starlette.middleware"
+        )
+    return entry
 
 
 class FunctionEndpoint:
@@ -97,7 +116,7 @@ class FunctionEndpoint:
         main: Callable[..., Awaitable[None]] = partial(self._function, *[websocket][: self._given])
         if self._plan is not None or hooks:
             main = partial(self._serve_with_dependencies, session, main, hooks)
-        return session.run(main, _no_farewell)
+        return session.run(main)
 
     async def _serve_with_dependencies(
         self, session: Session, main: Callable[..., Awaitable[None]], hooks: Sequence[Hook]
@@ -107,7 +126,3 @@ class FunctionEndpoint:
             if await run_hooks(hooks, session.websocket, resolver):
                 arguments = {} if self._plan is None else await resolver.fill(self._plan)
                 await session.run_within(partial(main, **arguments))
-
-
-async def _no_farewell(close_code: int) -> None:
-    """A function has its own ``finally``."""

@@ -5,7 +5,8 @@ What holds, for class and function endpoints alike:
 * Everything that the endpoint starts runs in the connection's own nursery, and ends with the connection.
 * When the connection ends, children are cancelled at once. The hook that runs gets a grace and is then cancelled; so
   does each hook that runs after it, for what the client had sent before it left is still delivered, in order. Only a
-  hook that itself closed the connection takes the time it needs.
+  hook that itself closed the connection takes the time it needs. That is said of the endpoint's own task: one that
+  closes it from a task beside, such as an ``on_receive`` with ``concurrency``, gets the grace like all others.
 * At the end, in this order: subscriptions end, the connection is closed if it is not, ``farewell`` runs. It runs
   exactly once, also after an error and also when we are cancelled, shielded, and for a bounded time.
 * An error of the program closes this connection with 1011 (before accept: HTTP 500), is logged once, and goes no
@@ -30,7 +31,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from .access_log import ACCESS_REASON
 from .asgi import ASGITransport
-from .close import MAX_REASON_BYTES, CloseCode, check_close, describe
+from .close import MAX_REASON_BYTES, REFUSED, CloseCode, check_close, describe
 from .errors import REPORT_ERRORS_TO, ClientError, WebSocketDisconnect, WebSocketStateError
 from .groups import alone, first, unwrap
 from .handlers import EXPECTED, debugging, find_handler
@@ -85,8 +86,14 @@ class Session:
         self._failures: list[Exception] | None = None
         self._handled: list[Exception] | None = None  # by a handler of the application's
 
-    async def run(self, main: Callable[[], Awaitable[None]], farewell: Callable[[int], Awaitable[None]]) -> None:
-        """Run ``main`` until it returns, the client leaves or we are cancelled; then say ``farewell(close_code)``."""
+    async def run(
+        self, main: Callable[[], Awaitable[None]], farewell: Callable[[int], Awaitable[None]] | None = None
+    ) -> None:
+        """Run ``main`` until it returns, the client leaves or we are cancelled; then say ``farewell(close_code)``.
+
+        Not everybody has one: a function has its own ``finally``, and where there are dependencies, it is said while
+        they are still there, in `run_within`, and not if they could not be made.
+        """
         scope = self.websocket.scope
         if CHECKED not in scope and not SAME_ORIGIN.allows(scope):  # we are in no App, and nobody else has looked
             await refuse_origin(self.websocket)
@@ -113,7 +120,8 @@ class Session:
         finally:
             self._nursery = None
             self._close(CloseCode.GOING_AWAY)  # we were cancelled, if nothing else has closed it
-            await self._say(farewell)  # noqa: ASYNC102 - shielded and bounded inside
+            if farewell is not None:
+                await self._say(farewell)  # noqa: ASYNC102 - shielded and bounded inside
             self._report()
             if isinstance(self._transport, ASGITransport):
                 await self._transport.finish()  # noqa: ASYNC102 - shielded and bounded inside
@@ -237,7 +245,7 @@ class Session:
         elif "websocket.http.response" in (self.websocket.scope.get("extensions") or {}):
             await self.websocket.send_denial_response(response)
         else:
-            self._transport.cut_off(CloseCode.POLICY_VIOLATION, "the handshake was refused")
+            self._transport.cut_off(CloseCode.POLICY_VIOLATION, REFUSED)
 
     async def _do_the_usual(self, error: Exception) -> None:
         match error:
@@ -292,7 +300,7 @@ class Session:
             response = PlainTextResponse(error.detail, error.status_code, error.headers)
         self.websocket.scope[ACCESS_REASON] = error.detail
         await self._refuse(response)
-        self._transport.cut_off(CloseCode.POLICY_VIOLATION, "the handshake was refused")
+        self._transport.cut_off(CloseCode.POLICY_VIOLATION, REFUSED)
 
     async def _refuse(self, response: Response) -> None:
         """Send a response, if this server can; the caller closes behind it."""

@@ -76,7 +76,24 @@ class Mailbox(Protocol):
         """The connection has ended, and its subscriptions with it."""
 
 
-class Transport(ABC):
+class Burst:
+    """Whoever may go on for many messages without waiting, and is to let others run in between."""
+
+    __slots__ = ("_burst",)
+
+    def __init__(self) -> None:
+        self._burst = BURST
+
+    async def _checkpoint(self) -> None:
+        self._burst -= 1
+        if self._burst:
+            await checkpoint_if_cancelled()
+        else:
+            self._burst = BURST
+            await checkpoint()
+
+
+class Transport(Burst, ABC):
     """One client: receive its messages in order, send it messages in order, end once.
 
     Attributes:
@@ -93,7 +110,6 @@ class Transport(ABC):
     """
 
     __slots__ = (
-        "_burst",
         "_connect_told",
         "_held",
         "_inbox",
@@ -116,6 +132,7 @@ class Transport(ABC):
     wire_format: WireFormat
 
     def __init__(self) -> None:
+        super().__init__()
         self.accepted: bool = False
         self.subprotocol: str | None = None
         self.extensions: str = ""
@@ -132,7 +149,6 @@ class Transport(ABC):
         self._receiver: Task | None = None
         self._senders: ParkingLot | None = None  # tasks whose messages wait for the client to take bytes
         self._line: ParkingLot | None = None  # behind the one whose turn it is to wait for room; None: it is nobody's
-        self._burst = BURST
         self._connect_told = False
         self._trap: Trap | None = None  # made for the first wait
 
@@ -258,7 +274,7 @@ class Transport(ABC):
         """End the connection although nobody in the endpoint asked for it. Does nothing after the end."""
         self._close(code, reason, by_us=False)
 
-    def start(self, nursery: trio.Nursery) -> None:  # noqa: B027 - most transports need no task
+    def start(self, nursery: trio.Nursery) -> None:
         """Start the tasks that this transport needs, if any. They end with the nursery."""
 
     def disconnect(self) -> WebSocketDisconnect:
@@ -272,7 +288,7 @@ class Transport(ABC):
     def _close(self, code: int, reason: str, *, by_us: bool) -> None:
         """Begin the end from this side: a close frame, or a refusal before the handshake is done."""
 
-    def _finish_end(self) -> None:  # noqa: B027 - a hook with a default
+    def _finish_end(self) -> None:
         """Called when the end has begun and the last message before it has been handled."""
 
     @abstractmethod
@@ -328,14 +344,6 @@ class Transport(ABC):
     def _stop_receiving(self, _raise_cancel: Any) -> Abort:
         self._receiver = None
         return Abort.SUCCEEDED
-
-    async def _checkpoint(self) -> None:
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = BURST
-            await checkpoint()
 
     async def _wait_for_turn(self, message: Message) -> bool:
         """Wait until a direct message may be queued: behind what was published before it, and while few are waiting.

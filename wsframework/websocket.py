@@ -234,9 +234,11 @@ class WebSocket(HTTPConnection[Any], CalledOtherwise, elsewhere=OF_WEBSOCKETS):
                 "send takes an ASGI event, a dict with a type; for messages there is send_text, send_bytes, send_json"
             )
             raise explain_wrong_type(told, message) from None
-        if kind == "websocket.accept" and self.passes_over(message.get("subprotocol"), message.get("headers")):
-            await checkpoint()
-            return
+        if kind == "websocket.accept":
+            if self.passes_over(message.get("subprotocol"), message.get("headers")):
+                await checkpoint()
+                return
+            message = {COMPRESSION: self.scope.get(COMPRESSION), **message}
         try:
             await self.transport.asgi_send(message)
         except ClientGone as end:

@@ -63,3 +63,22 @@ def test_http_and_websocket_hooks_are_two_things() -> None:
     with client.websocket_connect("/") as websocket:
         assert websocket.receive_text() == "open"
     assert client.get("/").text == "stopped"
+
+
+def test_objects_that_are_called() -> None:
+    """A hook and what answers may be ones with an async __call__."""
+    app = App()
+
+    class Stopped:
+        async def __call__(self, request: Request) -> str | None:
+            return "stopped" if request.url.path == "/stop" else None
+
+    class Hello:
+        async def __call__(self, request: Request) -> str:
+            return "hello"
+
+    app.before_request(Stopped())
+    app.route("/", name="hello")(Hello())
+    client = TestClient(app)
+    assert client.get("/").text == "hello"
+    assert client.get("/stop").text == "stopped"

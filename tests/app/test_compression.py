@@ -67,6 +67,25 @@ async def test_the_nearest_decides(app: Compression, route: Compression, server:
     assert extensions == "" if bits is None else f"server_max_window_bits={bits};" in extensions
 
 
+@pytest.mark.parametrize(
+    ("app", "route", "bits"), [(None, None, 10), (APP, None, 11), (APP, ROUTE, 13), ("off", None, None)]
+)
+async def test_an_endpoint_that_accepts_with_an_event(app: Compression, route: Compression, bits: int | None) -> None:
+    """It is the same handshake; an event that says something itself is heard before them."""
+
+    def serve(event: dict[str, Any]) -> App:
+        async def endpoint(websocket: WebSocket) -> None:
+            await websocket.send(event)
+            await websocket.receive()
+
+        return App([WebSocketRoute("/", endpoint, compression=route)], compression=app)
+
+    extensions = await agreed(serve({"type": "websocket.accept"}), SERVER)
+    assert extensions == "" if bits is None else f"server_max_window_bits={bits};" in extensions
+    own = await agreed(serve({"type": "websocket.accept", COMPRESSION: Deflate(window_bits=14)}), SERVER)
+    assert "server_max_window_bits=14;" in own
+
+
 async def test_the_decorator() -> None:
     """`@app.websocket` and `@app.route` take it too."""
     for decorate in (App.websocket, lambda app, path, **how: app.route(path, websocket=True, **how)):

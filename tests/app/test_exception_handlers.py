@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,6 +44,22 @@ async def test_it_gets_the_websocket_and_the_exception(asynchronous: bool, caplo
     app.exception_handler(OutOfTeaError)(note_in_the_loop if asynchronous else note)
     assert await goodbye(app) == (1011, "")
     assert calls == [(WebSocket, error, asynchronous)]
+    assert errors_in(caplog) == []
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["itself", "in a partial"])
+async def test_an_object_that_is_called(
+    wrapped: bool, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler may be one with an async __call__, for WebSockets as for HTTP."""
+
+    class Goodbye:
+        async def __call__(self, websocket: WebSocket, exc: OutOfTeaError) -> None:
+            await websocket.close(4004, "no tea")
+
+    app = app_that_raises(OutOfTeaError(SECRET), accept=True)
+    app.add_exception_handler(OutOfTeaError, partial(Goodbye()) if wrapped else Goodbye())
+    assert await goodbye(app) == (4004, "no tea")
     assert errors_in(caplog) == []
 
 

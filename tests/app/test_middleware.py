@@ -22,7 +22,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.routing import Mount
 from trio.testing import MockClock
 
-from wsframework import App, WebSocket, WebSocketRoute, WebSocketStateError
+from wsframework import App, WebSocket, WebSocketEndpoint, WebSocketRoute, WebSocketStateError
 from wsframework.asgi import ASGITransport
 from wsframework.server.connection import Connection
 from wsframework.testing import HandshakeRefused, TestClient, connect
@@ -222,3 +222,120 @@ def test_errors_in_http_middleware() -> None:
 
     client = TestClient(App(middleware=[Middleware(BaseHTTPMiddleware, dispatch=fail)]), raise_server_exceptions=False)
     assert client.get("/").status_code == 500
+
+
+# Around one route
+
+
+def by_route(app: App, endpoint: Any, middleware: list[Middleware]) -> None:
+    app.add_route(WebSocketRoute("/", endpoint, middleware=middleware))
+
+
+def by_decorator(app: App, endpoint: Any, middleware: list[Middleware]) -> None:
+    app.websocket("/", middleware=middleware)(endpoint)
+
+
+def by_route_decorator(app: App, endpoint: Any, middleware: list[Middleware]) -> None:
+    app.route("/", websocket=True, middleware=middleware)(endpoint)
+
+
+class Noted:
+    """Notes what it is called when a connection passes."""
+
+    def __init__(self, app: Any, log: list[str], *, name: str) -> None:
+        self._app = app
+        self._log = log
+        self._name = name
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            self._log.append(self._name)
+        await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("add", [by_route, by_decorator, by_route_decorator])
+@pytest.mark.parametrize("kind", ["function", "class"])
+async def test_middleware_of_one_route(add: Any, kind: str, autojump_clock: MockClock) -> None:
+    """The first is outermost, the app's comes before it and the app's hooks after it, and messages still take the
+    direct way. Other routes have none of it."""
+    log: list[str] = []
+    app = App(middleware=[Middleware(Noted, log, name="app")])
+
+    async def function(websocket: WebSocket) -> None:
+        await websocket.accept()
+        log.append(type(websocket.transport).__name__)
+
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            await function(websocket)
+            await websocket.close()
+
+    @app.before_request(websocket=True)
+    async def hook(websocket: WebSocket) -> None:
+        log.append("hook")
+
+    endpoint: Any = function if kind == "function" else Endpoint
+    add(app, endpoint, [Middleware(Noted, log, name="outer"), Middleware(Noted, log, name="inner")])
+    app.add_route(WebSocketRoute("/other", function))
+    async with connect(app, "/") as client:
+        await client.wait_closed()
+    assert log == ["app", "outer", "inner", "hook", "Connection"]
+    log.clear()
+    async with connect(app, "/other") as client:
+        await client.wait_closed()
+    assert log == ["app", "hook", "Connection"]
+
+
+async def test_middleware_of_one_route_may_wrap_and_refuse(autojump_clock: MockClock) -> None:
+    """It sees every event, and what it does not pass on is not reached."""
+    log: list[str] = []
+    hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["testserver"])
+    elsewhere = Middleware(TrustedHostMiddleware, allowed_hosts=["example.com"])
+
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for message in websocket:
+            await websocket.send_text(str(message))
+
+    app = App(
+        [
+            WebSocketRoute("/", echo, middleware=[hosts, Middleware(Wrap, log)]),
+            WebSocketRoute("/elsewhere", echo, middleware=[elsewhere, Middleware(Wrap, log)]),
+        ]
+    )
+    async with connect(app, "/") as client:
+        await client.send("hello")
+        assert await client.receive() == "hello"
+    assert log == ["websocket.accept", "websocket.send"]
+    with pytest.raises(HandshakeRefused):
+        async with connect(app, "/elsewhere"):
+            raise AssertionError("entered")  # pragma: no cover
+    assert len(log) == 2
+
+
+def test_middleware_of_an_http_route() -> None:
+    """`@app.route` takes it for HTTP as well."""
+    log: list[str] = []
+    app = App()
+
+    @app.route("/", middleware=[Middleware(PassOn, log)])
+    async def page(request: Request) -> str:
+        return "page"
+
+    assert TestClient(app).get("/").text == "page"
+    assert log == ["http"]
+
+
+@pytest.mark.parametrize("websocket", [True, False])
+def test_a_class_in_the_place_of_middleware(websocket: bool) -> None:
+    """The error says what to write."""
+
+    async def endpoint(websocket: WebSocket) -> None:
+        raise AssertionError("called")  # pragma: no cover
+
+    async def page(request: Request) -> str:
+        raise AssertionError("called")  # pragma: no cover
+
+    decorate: Any = App().route("/", websocket=websocket, middleware=[PassOn])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match=r"write Middleware\(PassOn, \.\.\.\) in the list"):
+        decorate(endpoint if websocket else page)

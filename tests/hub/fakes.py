@@ -62,9 +62,10 @@ class FakeClient(Transport):
 
     def leave(self) -> None:
         """Be closed and forgotten, as a session does it at its end."""
-        if self.mailbox is not None:
-            self.mailbox.empty()
-            self.mailbox.leave()
+        mailbox = self.mailbox
+        if mailbox is not None:
+            mailbox.empty()
+            mailbox.leave()
         self.cut_off(1000)
 
     @property

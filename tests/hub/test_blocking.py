@@ -187,8 +187,9 @@ async def test_a_message_that_never_fits_waits_for_a_client_that_keeps_up(autoju
         assert ada.got[-1] == "y" * 100
 
 
-async def test_a_hub_that_stops_lets_go_of_its_publishers(autojump_clock: MockClock) -> None:
-    """Who still waited learns that the hub does not run."""
+@pytest.mark.parametrize("closed", [False, True], ids=["its block is left", "it is closed"])
+async def test_a_hub_that_stops_lets_go_of_its_publishers(closed: bool, autojump_clock: MockClock) -> None:
+    """Who still waited learns at once that the hub does not run, and so does everybody whose turn came after that."""
     async with trio.open_nursery() as nursery:
         async with stage(overflow=Overflow.BLOCK, capacity=1) as here:
             ada = await here.enter("a")
@@ -199,5 +200,12 @@ async def test_a_hub_that_stops_lets_go_of_its_publishers(autojump_clock: MockCl
                 with pytest.raises(WebSocketStateError, match="does not run"):
                     await here.hub.broadcast("a", "2")
 
-            nursery.start_soon(publish)
+            for _ in range(3):
+                nursery.start_soon(publish)
             await wait_all_tasks_blocked()
+            if closed:
+                with trio.move_on_after(1):
+                    await here.hub.aclose()
+                await wait_all_tasks_blocked()
+                assert nursery.child_tasks == set()
+    assert trio.current_time() == (1 if closed else 0)

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.hub.rooms import Room, assert_empty, numbers
-from wsframework import CloseCode, WebSocket, WebSocketDisconnect
+from wsframework import CloseCode, History, Position, WebSocket, WebSocketDisconnect
 
 
 class ForeignClient:
@@ -22,6 +22,7 @@ class ForeignClient:
         self._say, self._hear = trio.open_memory_channel[MutableMapping[str, Any]](100)
         self._may_read = trio.Event()
         self._may_read.set()
+        self._takes = 0
         self.say({"type": "websocket.connect"})
 
     def say(self, event: MutableMapping[str, Any]) -> None:
@@ -34,12 +35,23 @@ class ForeignClient:
         await trio.lowlevel.checkpoint()
         await self._may_read.wait()
         self.events.append(event)
+        if self._takes:
+            self.take(self._takes - 1)
 
     def stall(self) -> None:
         self._may_read = trio.Event()
 
     def resume(self) -> None:
+        self._takes = 0
         self._may_read.set()
+
+    def take(self, number: int) -> None:
+        """Take so many events, and stall."""
+        self._takes = number
+        if number:
+            self._may_read.set()
+        else:
+            self.stall()
 
     @property
     def got(self) -> list[str]:
@@ -140,3 +152,28 @@ async def test_a_burst_is_no_slowness(room: Room, autojump_clock: MockClock) -> 
             room.hub.broadcast_nowait("news", message)
         await wait_all_tasks_blocked()
         assert ada.got == messages
+
+
+async def test_catching_up_waits_for_the_server(make_room: Any, autojump_clock: MockClock) -> None:
+    """While less waits for a client than is given on credit, but something does, no task runs in circles."""
+    room = make_room(history=History())
+    async with serve(room, "ada") as [(ada, websocket)]:
+        await room.hub.broadcast("old", "missed")
+        newest = await room.hub.latest("old")
+        assert newest is not None
+        ada.take(2)
+        room.publish("news", *(messages := [f"{number}".ljust(30_000) for number in range(4)]))
+        await wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+
+            async def resume() -> None:
+                await room.hub.subscribe(websocket, "old", since=Position(newest.position.epoch, 0))
+
+            nursery.start_soon(resume)
+            for _ in range(100):
+                await trio.lowlevel.checkpoint()
+            assert trio.lowlevel.current_statistics().tasks_runnable == 0
+            assert ada.got == messages[:2]
+            ada.resume()
+        await wait_all_tasks_blocked()
+        assert ada.got == [*messages, "missed"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.hub.fakes import stage
 from tests.hub.rooms import numbers
-from wsframework import CloseCode, Lag, Overflow
+from wsframework import CloseCode, Gap, Lag, Overflow
 
 
 async def test_a_lossless_message_is_never_dropped_behind_lossy_ones() -> None:
@@ -176,3 +176,50 @@ async def test_without_keys_a_topic_is_conflated_to_its_newest() -> None:
         here.publish("a", "a3")
         ada.resume()
         assert ada.got == ["on its way", "a3", "b2"]
+
+
+@pytest.mark.parametrize("way", ["taken", "behind for ever", "dropped", "discarded"])
+async def test_the_lane_of_a_subscription_that_has_ended_does_not_stay(way: str) -> None:
+    """Whoever subscribes and unsubscribes all day with a policy of its own gets no heavier, whatever became of what
+    waited."""
+    async with stage() as here:
+        ada = await here.enter("base")
+        for number in range(20):
+            await here.hub.subscribe(ada.websocket, "prices", overflow=Overflow.LATEST, capacity=2, max_bytes=10)
+            ada.stall()
+            here.publish("base", f"b{number}")
+            here.publish("prices", "x" * (11 if way == "dropped" else 1), "y", key="k")
+            await here.hub.unsubscribe(ada.websocket, "prices")
+            ada.resume(room=1 if way == "behind for ever" else 100)
+        subscriber = here.hub._registry.subscribers[ada]
+        if way == "discarded":
+            ada.stall()
+            await here.hub.subscribe(ada.websocket, "prices", overflow=Overflow.LATEST)
+            here.publish("base", "on its way")
+            here.publish("prices", "waits")
+            ada.leave()
+        elif way == "behind for ever":
+            assert subscriber.behind
+            assert len(subscriber._lanes) <= 3
+            ada.resume()
+        assert len(subscriber._lanes) == 1
+
+
+async def test_a_lane_that_fills_again_while_a_gap_is_told() -> None:
+    """An on_gap that publishes to its own topic finds its lane just emptied; everything comes once and in order."""
+    async with stage() as here:
+
+        def on_gap(gap: Gap) -> None:
+            repr(here.hub.broadcast_nowait("a", f"after a gap of {gap.count}"))
+
+        ada = await here.enter("a", overflow=Overflow.DROP_OLDEST, capacity=1, on_gap=on_gap)
+        ada.stall()
+        here.publish("a", "on its way", "1", "2")
+        ada.resume(room=1)
+        ada.resume()
+        assert ada.got == ["on its way", "2", "after a gap of 1"]
+        assert len(ada.mailbox._lanes) == 1
+        ada.stall()
+        here.publish("a", "3", "4")
+        ada.resume()
+        assert ada.got[-2:] == ["3", "4"]

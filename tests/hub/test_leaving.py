@@ -2,13 +2,27 @@
 
 import gc
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tests.hub.fakes import stage
 from tests.hub.rooms import NARROW, Member, Room, assert_empty
-from wsframework import App, CloseCode, Limits, Overflow, WebSocket, WebSocketDisconnect, WebSocketEndpoint
+from wsframework import (
+    App,
+    CloseCode,
+    Envelope,
+    Gap,
+    Limits,
+    Overflow,
+    Published,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketEndpoint,
+)
 from wsframework.hub.subscriber import Subscriber
 from wsframework.testing import connect
 
@@ -217,3 +231,86 @@ async def test_nothing_keeps_the_mailbox_of_one_who_has_left(room: Room, autojum
             await end(ada)
         del ada
         assert mailboxes() == 0
+
+
+# What the program does for one client fails at its end
+
+
+@attrs.frozen
+class BrokenEnvelope(Envelope):
+    def publication(self, published: Published) -> Any:
+        raise LookupError("a bug in an envelope")
+
+
+def broken_on_gap(gap: Gap) -> Any:
+    raise LookupError("a bug in on_gap")
+
+
+@pytest.mark.parametrize("way", ["the endpoint closes", "it publishes and closes", "it raises"])
+async def test_on_disconnect_runs_when_an_envelope_fails_at_the_end(
+    way: str, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    """The bug is logged, the connection is closed with 1011, and the end takes its usual course."""
+    app = App()
+    ends: list[int] = []
+
+    @app.websocket("/")
+    class Endpoint(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            await websocket.accept()
+            await self.hub.subscribe(websocket, "news", envelope=BrokenEnvelope())
+            self.hub.broadcast_nowait("news", "hello")
+            match way:
+                case "the endpoint closes":
+                    await websocket.close()
+                case "it publishes and closes":
+                    await self.hub.broadcast("news", "goodbye")
+                    await websocket.close()
+                case "it raises":
+                    raise KeyError("a bug of its own")
+
+        async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
+            ends.append(close_code)
+
+    async with connect(app, raise_app_errors=False) as client:
+        assert (await client.wait_closed()).code == CloseCode.INTERNAL_ERROR
+    assert ends == [CloseCode.INTERNAL_ERROR]
+    assert_empty(app.hub)
+    assert caplog.text.count("LookupError: a bug in an envelope") == 1
+
+
+async def test_on_gap_that_fails_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """It is called for what was dropped when its client leaves; a bug there is logged, and the client leaves."""
+    async with stage(overflow=Overflow.DROP_OLDEST, capacity=1) as here:
+        ada = await here.enter("a", on_gap=broken_on_gap)
+        ada.stall()
+        here.publish("a", "1", "2", "3")
+        ada.leave()
+        assert ada.close_code == CloseCode.INTERNAL_ERROR
+        assert here.hub.statistics().subscribers == 0
+    assert caplog.text.count("LookupError: a bug in on_gap") == 1
+
+
+@pytest.mark.parametrize("way", ["its lag", "its position", "its end", "its client's next direct message"])
+async def test_looking_at_a_subscription_raises_no_bug_of_its_envelope(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever looks may be somebody else. The connection is closed, as when the hub itself had delivered."""
+    async with stage() as here:
+        ada, bob = await here.enter(), await here.enter("a")
+        subscription = await here.hub.subscribe(ada.websocket, "a", envelope=BrokenEnvelope())
+        here.hub.broadcast_nowait("a", "hello")
+        match way:
+            case "its lag":
+                assert subscription.lag.publications == 0
+            case "its position":
+                assert subscription.position.offset == 1
+            case "its end":
+                await here.hub.unsubscribe(ada.websocket, "a")
+            case _:
+                assert ada.mailbox.catch_up()
+        assert ada.close_code == CloseCode.INTERNAL_ERROR
+        assert here.hub.statistics().subscribers == 1
+        here.publish("a", "and")
+        assert bob.got == ["hello", "and"]
+    assert caplog.text.count("LookupError: a bug in an envelope") == 1

@@ -61,7 +61,7 @@ async def test_it_waits_for_news(autojump_clock: MockClock) -> None:
             await wait_all_tasks_blocked()
             nursery.start_soon(others)
             assert await take(publications, 100) == [str(number) for number in range(100)]
-            assert turns >= 2
+            assert 2 <= turns <= 5  # what does not have to wait lets others run after every 32
             nursery.cancel_scope.cancel()
         with assert_checkpoints(), trio.move_on_after(0):
             await anext(publications)

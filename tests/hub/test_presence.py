@@ -135,6 +135,20 @@ async def test_what_is_said_of_somebody_can_change(autojump_clock: MockClock) ->
             subscription.presence = "again"
 
 
+async def test_a_value_that_was_changed_in_place_is_another(autojump_clock: MockClock) -> None:
+    """To fetch it, change it and assign it again is the likeliest way to change a part; everybody is told."""
+    async with stage() as here:
+        watcher = await here.enter("a", presence_events=True)
+        ada = await here.enter()
+        subscription = await here.hub.subscribe(ada.websocket, "a", identity="ada", presence={"x": 1})
+        said = subscription.presence
+        said["x"] = 2
+        subscription.presence = said
+        subscription.presence = {"x": 2}
+        await wait_all_tasks_blocked()
+        assert told(watcher) == ["here", "join ada={'x': 1}", "update ada={'x': 2}"]
+
+
 async def test_what_cannot_be_said(autojump_clock: MockClock) -> None:
     """What is no JSON is an error of the program, and nothing has changed."""
     async with stage() as here:

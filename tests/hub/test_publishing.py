@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.hub.fakes import stage
 from tests.hub.rooms import Room, numbers
-from wsframework import App, WebSocket, WebSocketEndpoint
+from wsframework import App, History, Overflow, WebSocket, WebSocketEndpoint
 from wsframework.testing import connect
 from wsframework.testing.streams import MemoryStream
 
@@ -294,3 +294,19 @@ async def test_statistics_count_what_is_there_and_what_was_published(
         )
         assert sorted(await ada.receive(2)) == ["hello", "hello"]
         assert await bob.receive(1) == ["hello"]
+
+
+@pytest.mark.parametrize("key", [["a"], {"a": 1}, ("a", ["b"])], ids=repr)
+async def test_a_key_that_cannot_be_hashed(key: Any) -> None:
+    """It is the publisher's mistake, and said to it in each way to publish; nobody's connection is closed for it."""
+    async with stage(overflow=Overflow.LATEST, history=History()) as here:
+        ada = await here.enter("news")
+        ada.stall()
+        here.publish("news", "on its way")
+        with pytest.raises(TypeError, match="a key is hashable, such as a string, a number or a tuple of them"):
+            await here.hub.broadcast("news", "hello", key=key)
+        with pytest.raises(TypeError, match="a key is hashable"):
+            here.hub.broadcast_nowait("news", "hello", key=key)
+        here.publish("news", "good", key=("a", 1))
+        ada.resume()
+        assert ada.got == ["on its way", "good"]

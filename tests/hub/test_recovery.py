@@ -282,6 +282,20 @@ async def test_one_who_joins_may_begin_with_the_newest(autojump_clock: MockClock
         assert ada.got == ["2", "y 3", "x 4", "live"]
 
 
+async def test_the_newest_for_somebody_else_hides_nothing(autojump_clock: MockClock) -> None:
+    """One begins with the newest that it would have got, of each key likewise."""
+    async with stage(history=History()) as here:
+        here.publish("a", "1", "2")
+        here.publish("a", "for bob", to="bob")
+        here.publish("prices", "x 1", "x 2", key="x")
+        here.publish("prices", "x for bob", to=["bob", "cleo"], key="x")
+        here.publish("prices", "y for bob", to="bob", key="y")
+        ada = await here.enter("a", "prices", latest=True, identity="ada")
+        bob = await here.enter("a", "prices", latest=True, identity="bob")
+        assert ada.got == ["2", "x 2"]
+        assert bob.got == ["for bob", "x for bob", "y for bob"]
+
+
 async def test_resume_or_else_the_newest(autojump_clock: MockClock) -> None:
     """With both, the newest comes only if not everything can be recovered."""
     async with stage(history=History(size=2)) as here:
@@ -293,6 +307,21 @@ async def test_resume_or_else_the_newest(autojump_clock: MockClock) -> None:
         assert not (await here.hub.subscribe(bob.websocket, "a", since=Position(epoch, 0), **both)).recovered
         assert ada.got == ["2", "3"]
         assert bob.got == ["[None after 0]", "3"]
+
+
+@pytest.mark.parametrize("since", ["epoch:1", ("epoch", 1), 1], ids=repr)
+async def test_a_position_that_is_none(since: Any, autojump_clock: MockClock) -> None:
+    """The text of one is not taken for one, wherever it is given, and the error says how to read it."""
+    async with stage(history=History()) as here:
+        ada = await here.enter()
+        with pytest.raises(TypeError, match=r"since is a Position, which Position\.parse"):
+            await here.hub.subscribe(ada.websocket, "a", since=since)
+        with pytest.raises(TypeError, match=r"Position\.parse"):
+            await here.hub.history("a", since=since)
+        with pytest.raises(TypeError, match=r"Position\.parse"):
+            async with here.hub.listen("a", since=since):
+                raise AssertionError("entered")  # pragma: no cover
+        assert here.hub.statistics().subscriptions == 0
 
 
 async def test_what_cannot_be_asked_for(autojump_clock: MockClock) -> None:

@@ -89,7 +89,7 @@ def test_all_ways_to_send_and_receive() -> None:
         websocket.send_json({"ü": 1}, mode="binary")
         assert websocket.receive_json(mode="binary") == {"ü": 1}
         websocket.send_text("")
-        assert websocket.receive() == ""
+        assert websocket.receive() == {"type": "websocket.send", "text": ""}
 
 
 def test_what_a_handshake_says() -> None:
@@ -295,6 +295,18 @@ async def test_inside_trio() -> None:
         TestClient(app, deadline=PATIENCE).websocket_connect("/echo"),
     ):
         raise AssertionError("entered")  # pragma: no cover
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"type": "websocket.connect"}, {"type": "websocket.receive"}, {"type": "websocket.send", "text": "hello"}, {}],
+    ids=repr,
+)
+def test_an_event_that_no_client_sends(event: dict[str, Any]) -> None:
+    """It is said which ones there are."""
+    with TestClient(app, deadline=PATIENCE).websocket_connect("/echo") as websocket:
+        with pytest.raises(ValueError, match=r"a client sends websocket\.receive, with text or bytes, or"):
+            websocket.send(event)
 
 
 def test_a_session_that_was_not_entered() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from itertools import islice
 
@@ -95,10 +95,10 @@ class Memory:
         stop = None if limit is None else start + limit
         return [publication for _, publication in islice(self._publications, start, stop)]
 
-    def newest(self) -> list[Publication]:
-        """Return the newest one of each key, in their order."""
+    def newest(self, concerns: Callable[[Publication], bool]) -> list[Publication]:
+        """Return the newest one of each key, in their order, among those that concern somebody."""
         self._trim()
-        found = {publication.key: publication for _, publication in self._publications}
+        found = {publication.key: publication for _, publication in self._publications if concerns(publication)}
         return sorted(found.values(), key=lambda publication: publication.offset)
 
     def clear(self) -> None:

@@ -27,7 +27,7 @@ from .history import Histories, History
 from .listener import Listener, Publications
 from .member import Member
 from .overflow import Bounds, Overflow
-from .position import Gap, OnGap, Position
+from .position import Gap, OnGap, Position, check_position
 from .publication import Published
 from .publisher import Publisher
 from .registry import Registry
@@ -80,6 +80,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
         self._max_topics = max_topics
         self._authorize = authorize
         self._runs = False
+        self._closed = trio.Event()  # unset while `aclose` waits
+        self._closed.set()
         super().__init__(Registry(self._bounds, Histories(history), presence_grace), block_timeout)
 
     @asynccontextmanager
@@ -100,17 +102,17 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
                 yield self
             finally:
                 self._runs = False
-                self._from_thread = None
                 pumping.cancel()
-                self._registry.pump.settle()
+                self._stop_publishing()
                 self._registry.clear()
 
     async def aclose(self) -> None:
         """Take no more publications, and wait until every client has taken what was published before.
 
         Then listeners end, and what is remembered is forgotten. Connections stay, and so does whoever runs the hub; it
-        can run again after that. In a hook that still publishes, `broadcast` raises ``WebSocketStateError`` from now
-        on. When the hub does not run, and the second time, this does nothing.
+        can run again after that. In a hook that still publishes, or waits for room with `Overflow.BLOCK`, `broadcast`
+        raises ``WebSocketStateError`` from now on, and a client that still subscribes is closed with 1012. When the hub
+        does not run this does nothing, and a second call waits as long as the first.
 
         A client that takes nothing is waited for until its connection ends: on our server, and in the test kit,
         `Limits.write_timeout` sees to that. On another server, put a ``trio.move_on_after`` around this.
@@ -118,14 +120,23 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
         If it is cancelled: there are no more publications all the same, and clients get what waits for them as long as
         their connections last.
         """
-        await checkpoint()
         if self._from_thread is None:
+            await self._closed.wait()
             return
-        self._from_thread = None
+        self._stop_publishing()  # before the first checkpoint: who is cancelled there has closed it too
+        self._closed = closed = trio.Event()
         try:
-            await self._registry.flush()
+            await self._registry.wait_taken()
         finally:
-            self._registry.clear()
+            closed.set()
+            if self._from_thread is None:  # or else it runs again, and this is not our life of it to end
+                self._registry.clear()
+
+    def _stop_publishing(self) -> None:
+        """Take no more publications, and deliver those that were taken."""
+        self._from_thread = None
+        self._registry.wake_publishers()
+        self._registry.pump.settle()
 
     async def _work(self, scope: trio.CancelScope) -> None:
         with scope:
@@ -169,8 +180,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             since: the last publication that the client has. If the hub remembers all that came after it, the client
                 gets that first, and the subscription is ``recovered``. Otherwise it gets none of it, and is told of a
                 gap without a count.
-            latest: have the client begin with the newest publication that the hub remembers, or, if there are keys, the
-                newest of each. With ``since``: only if nothing can be recovered.
+            latest: have the client begin with the newest publication for it that the hub remembers, or, if there are
+                keys, the newest of each. With ``since``: only if nothing can be recovered.
             presence: have this client be present in the topic, with this value, such as a name and a colour; it is sent
                 to others as JSON. An empty dict will do. See `presence`.
             presence_events: send this client who is present, and then who comes and goes. See `PresenceEvent`.
@@ -187,10 +198,11 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             WebSocketStateError: the connection is not accepted yet, or nobody would end the subscription with it (the
                 WebSocket was made by hand), or the hub does not run.
             SubscriptionRefused: the client has ``max_topics`` subscriptions already; or, with ``authorize``, it may not
-                have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008.
+                have this one, or the name cannot be one. If nobody catches it, the client is closed with 1008. After
+                `aclose` nobody gets one, and the code is 1012, as of a server that restarts.
             TypeError, ValueError: the name cannot be one, or the client has another identity, or what is said of it
                 cannot be JSON, or what is asked for cannot be: to resume in a conflated stream, or the latest of what
-                is not remembered.
+                is not remembered; or ``since`` is no `Position`.
 
         If the client is slow: with ``since`` or ``latest`` this waits until it has taken what it missed.
 
@@ -206,6 +218,8 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
         if authorize:
             await self._ask(websocket, topic)
         await checkpoint()
+        if self._runs and self._from_thread is None:  # a normal phase of stopping, and no mistake of the endpoint's
+            raise SubscriptionRefused(CloseCode.SERVICE_RESTART, "the hub is closed")
         self._check(topic)
         check_topic(topic)
         subscriber = self._registry.subscriber(websocket)
@@ -308,8 +322,7 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             listener.catch_up(place.topic.joining.get(place))
             yield Publications(listener, Subscription(place))
         finally:
-            if listener.mailbox is not None:
-                subscriber.leave()
+            subscriber.leave()
 
     def disconnect(
         self, *, identity: str, code: int = CloseCode.POLICY_VIOLATION, reason: str = "disconnected by the server"
@@ -346,13 +359,16 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
 
         Raises:
             LookupError: not all that was published after ``since`` is remembered.
+            TypeError: ``since`` is no `Position`.
             WebSocketStateError: the hub does not run.
         """
         await checkpoint()
         self._check(topic)
         subject = self._registry.topics.get(topic)
-        if since is not None and (subject is None or not subject.remembers(since)):
-            raise LookupError(f"{topic!r} does not remember everything since {since}: load its present state anew")
+        if since is not None:
+            check_position(since)
+            if subject is None or not subject.remembers(since):
+                raise LookupError(f"{topic!r} does not remember everything since {since}: load its present state anew")
         if subject is None or not subject.memory:
             return []
         first = subject.memory.first
@@ -404,7 +420,9 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
             raise SubscriptionRefused(CloseCode.POLICY_VIOLATION, "this client may not have that topic")
 
     def _check_beginning(self, topic: str, bounds: Bounds, since: Position | None, latest: bool) -> None:
-        if since is not None and bounds.overflow is Overflow.LATEST:
-            raise ValueError("a conflated stream has no places to resume at: use latest=True in the place of since=")
+        if since is not None:
+            check_position(since)
+            if bounds.overflow is Overflow.LATEST:
+                raise ValueError("a conflated stream has no places to resume at: use latest=True, and not since=")
         if latest and not self._registry.remembers(topic):
             raise ValueError(f"{topic!r} remembers nothing, so it has no latest: give the hub a history")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import trio
-from trio.lowlevel import ParkingLot, checkpoint, checkpoint_if_cancelled
+from trio.lowlevel import ParkingLot, checkpoint
 
 from ..close import CloseCode, describe
-from ..transport import BURST, Mailbox, WireFormat
+from ..transport import BURST, Burst, Mailbox, WireFormat
 from .position import Gap
 from .publication import Published
 from .replay import Replay
@@ -32,10 +32,11 @@ class _AsItIs:
 AS_IT_IS: WireFormat = _AsItIs()
 
 
-class Listener:
+class Listener(Burst):
     """A recipient whose items a task takes out of it. It is behind while there are any."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.wire_format: WireFormat = AS_IT_IS
         self.close_code: int | None = None
         self.close_reason: str = ""
@@ -60,12 +61,14 @@ class Listener:
 
     async def take(self) -> Any:
         """Return the next item, or None when the hub has stopped and there is nothing any more."""
-        await checkpoint()  # before it takes anything, so that a cancellation loses nothing
+        await self._checkpoint()  # before it takes anything, so that a cancellation loses nothing
         while not self._items:
-            if self.close_code == CloseCode.GOING_AWAY:
-                return None
             if self.close_code is not None:
+                await checkpoint()
+                if self.close_code == CloseCode.GOING_AWAY:
+                    return None
                 raise trio.BrokenResourceError(describe(self.close_code, self.close_reason))
+            self._burst = BURST  # waiting lets other tasks run
             await self._news.park()
         item = self._items.popleft()
         if not self._items:
@@ -79,8 +82,12 @@ class Listener:
         self._replay = replay
         self._catch_up_more()
 
-    def _catch_up_more(self) -> None:
-        while self._replay is not None and not self._items:
+    def finish_catching_up(self) -> None:
+        """Take all that is still missing at once: it is about to be forgotten."""
+        self._catch_up_more(to_the_end=True)
+
+    def _catch_up_more(self, *, to_the_end: bool = False) -> None:
+        while self._replay is not None and (to_the_end or not self._items):
             self._replay.step()
             if not self._replay.goes_on:
                 self._replay = None
@@ -103,19 +110,12 @@ class Publications(Generic[T]):
 
     def __init__(self, listener: Listener, subscription: Subscription) -> None:
         self._listener = listener
-        self._burst = BURST
         self.subscription = subscription
 
     def __aiter__(self) -> Publications[T]:
         return self
 
     async def __anext__(self) -> T:
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = BURST
-            await checkpoint()
         item: T | None = await self._listener.take()
         if item is None:
             raise StopAsyncIteration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from ..encoding import to_message
@@ -13,6 +14,8 @@ from .publication import Payload, Publication
 if TYPE_CHECKING:
     from .subscriber import Subscriber
     from .topic import Topic
+
+logger: logging.Logger = logging.getLogger("wsframework.hub")
 
 # What ``next`` is for one who is offered nothing.
 _ENDED = -1
@@ -67,9 +70,14 @@ class Place:
         self._seen = 0  # while something waits or is missing, and after the end: the last one before that
 
     def catch_up(self) -> None:
-        """Offer the subscriber what was published so far."""
-        if self.topic.pending:
+        """Offer the subscriber what was published so far. An envelope that raises ends its connection, as elsewhere."""
+        if not self.topic.pending:
+            return
+        try:
             self.topic.deliver_to(self)
+        except Exception:
+            logger.exception("an envelope failed; its connection was closed, the others go on")
+            self.subscriber.fail()
 
     @property
     def live(self) -> bool:

@@ -38,6 +38,12 @@ class Position:
         return cls(epoch, int(offset))
 
 
+def check_position(since: object) -> None:
+    """Check that this is a place in a topic. Raises ``TypeError`` for what only reads like one."""
+    if not isinstance(since, Position):
+        raise TypeError(f"since is a Position, which Position.parse(...) reads from text, and not {since!r}")
+
+
 @attrs.frozen
 class Gap:
     """Publications that a subscriber does not get.

@@ -47,6 +47,7 @@ class _Change(Publication):
 class _Person:
     identity: str
     data: Any
+    encoded: bytes
     connections: dict[Place, None] = attrs.Factory(dict)
     left_at: float = 0.0
 
@@ -92,16 +93,16 @@ class Presence:
 
     def join(self, place: Place, data: Any) -> None:
         """Somebody is here, or has something else said of it now. Raises ``TypeError`` for what cannot be JSON."""
-        encode_json(data)
+        encoded = encode_json(data)
         person = self._by_place.get(place)
         identity = place.subscriber.identity or token_hex(8)
         if person is None:
             person = self._persons.get(identity)
         is_new = person is None
         if person is None:
-            person = self._persons[identity] = _Person(identity, data)
-        changed = person.data != data
-        person.data = data
+            person = self._persons[identity] = _Person(identity, data, encoded)
+        changed = person.encoded != encoded  # not the data: it may be the same object, changed in place
+        person.data, person.encoded = data, encoded
         person.connections[place] = None
         self._by_place[place] = person
         if is_new or changed:

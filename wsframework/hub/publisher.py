@@ -60,7 +60,7 @@ class Publisher:
             with `Overflow.BLOCK`: it lets other tasks run when much has been published, and is otherwise done at once.
 
         Raises:
-            TypeError: the data cannot be JSON.
+            TypeError: the data cannot be JSON, or the key cannot be hashed.
             UnicodeEncodeError: the text cannot be UTF-8.
             WebSocketStateError: the hub does not run.
 
@@ -127,7 +127,8 @@ class Publisher:
             publication.exclude = self._registry.numbers(exclude)
         if to is not None:
             publication.to = frozenset((to,) if isinstance(to, str) else to)
-        publication.key = key
+        if key is not None:
+            publication.key = _hashable(key)
         return publication
 
     def _publish(self, topic: str, publication: Publication) -> Receipt:
@@ -144,7 +145,7 @@ class Publisher:
         assert subject.turn is not None
         async with subject.turn:
             with trio.move_on_after(self._block_timeout):
-                while full := self._full_places(subject.name, publication):
+                while self._from_thread is not None and (full := self._full_places(subject.name, publication)):
                     await full[0].subscriber.wait_for_room()
             self._check(subject.name)
             for place in self._full_places(subject.name, publication):
@@ -169,6 +170,15 @@ class Publisher:
             check_topic(topic)
         if self._from_thread is None:
             raise _not_running()
+
+
+def _hashable(key: Hashable) -> Hashable:
+    """Return it; an error has to come here, and not where some client's lane looks for it."""
+    try:
+        hash(key)
+    except TypeError:
+        raise TypeError(f"a key is hashable, such as a string, a number or a tuple of them, not {key!r}") from None
+    return key
 
 
 def _not_running() -> WebSocketStateError:

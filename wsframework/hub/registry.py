@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from trio.lowlevel import checkpoint
 
 from ..close import CloseCode
-from ..errors import WebSocketStateError
+from ..errors import WebSocketDisconnect, WebSocketStateError
+from ..transport import Transport
 from ..websocket import WebSocket
 from .agenda import Agenda
 from .envelope import Envelope
@@ -202,19 +204,27 @@ class Registry:
         if self.topics.get(topic.name) is topic and not topic.in_use:
             del self.topics[topic.name]
 
-    async def flush(self) -> None:
-        """Deliver what is pending, and wait for the clients that are behind. Listeners may take it later, too."""
+    def wake_publishers(self) -> None:
+        """Have those who wait for room look whether the hub still takes what they publish."""
+        for subscriber in self.subscribers.values():
+            subscriber.made_room()
+
+    async def wait_taken(self) -> None:
+        """Wait for the clients that are behind or catch up. Listeners may take what is there later, too."""
         await checkpoint()
-        self.pump.settle()
         for subscriber in list(self.subscribers.values()):
-            while subscriber.still_takes and not isinstance(subscriber.transport, Listener):
-                await subscriber.wait_for_room()
+            transport = subscriber.transport
+            while isinstance(transport, Transport) and subscriber.still_takes:
+                with suppress(WebSocketDisconnect):  # its end wakes us as well, and nobody takes anything after that
+                    await transport.wait_taken()
+                await checkpoint()  # for those who catch up
 
     def clear(self) -> None:
         """The hub stops: tell listeners, and forget what is remembered. The next run may have another clock."""
         for subscriber in list(self.subscribers.values()):
             if isinstance(subscriber.transport, Listener):
                 subscriber.empty()
+                subscriber.transport.finish_catching_up()
                 subscriber.transport.cut_off(CloseCode.GOING_AWAY)
         self.agenda.close()
         for topic in list(self.topics.values()):

@@ -104,7 +104,7 @@ class Replay:
             else:
                 payloads = self._tell(Gap(None, since))
         if self._latest and not place.recovered and topic.memory is not None:
-            self._backlog = [publication for publication in topic.memory.newest() if place.concerns(publication)]
+            self._backlog = topic.memory.newest(place.concerns)
         return payloads
 
     def _tell(self, gap: Gap) -> list[Payload]:

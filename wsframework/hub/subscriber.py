@@ -96,7 +96,7 @@ class Subscriber:
         self.on_leave: Callable[[Subscriber], None] = lambda subscriber: None
         self._unsent = unsent
         self.shared_lane: Lane = Lane(bounds)
-        self._lanes: list[Lane] = [self.shared_lane]  # those that something may wait in
+        self._lanes: list[Lane] = [self.shared_lane]  # and those others that something waits in
         self._put = 0  # how many went into the lanes
         self._direct: deque[tuple[int, Any, Ticket]] = deque()
 
@@ -107,7 +107,9 @@ class Subscriber:
         return self.shared_lane if bounds is self.shared_lane.bounds else Lane(bounds)
 
     def leave(self) -> None:
-        """End every subscription: the connection has ended."""
+        """End every subscription: the connection has ended. A second time, as after `fail`, this does nothing."""
+        if self.transport.mailbox is None:
+            return
         self.transport.mailbox = None
         self._discard()
         for place in (*self.watching.values(), *self.places.values()):
@@ -122,8 +124,10 @@ class Subscriber:
 
     @property
     def still_takes(self) -> bool:
-        """There is a client that has not taken yet all that it was offered, or that waits for it."""
-        return self.behind and self.transport.close_code is None and self.transport.mailbox is not None
+        """There is a client that has not taken yet all that it was offered, that waits for it, or that it missed."""
+        if self.transport.close_code is not None or self.transport.mailbox is None:
+            return False
+        return self.behind or any(place.joining for place in self.places.values())
 
     async def wait_for_room(self) -> None:
         """Wait until something has left a lane."""
@@ -179,10 +183,11 @@ class Subscriber:
         if self.transport.close_code is not None:
             return
         lane = place.lane
-        if lane is not self.shared_lane and not lane.waiting and lane not in self._lanes:
-            self._lanes.append(lane)
+        unlisted = lane is not self.shared_lane and not lane.waiting
         publication.receipt.saw_behind(self.waiting)
         if lane.keep(Slot(self._put, place, publication, publication.wrapped(place), publication.offset)):
+            if unlisted and lane.waiting:
+                self._lanes.append(lane)
             self._put += 1
             publication.receipt.saw_behind(self.waiting)
         else:
@@ -242,12 +247,14 @@ class Subscriber:
     def _take_out(self, until: int) -> list[Payload]:
         """Take what makes one write and has lower numbers than this, with what is to be told of gaps."""
         payloads: list[Payload] = []
-        size = 0
+        size, shared = 0, self.shared_lane
         while size < WRITE_SIZE:
             lane = self._lanes[0] if len(self._lanes) == 1 else min(self._lanes, key=lambda lane: lane.number)
             if lane.number >= until:
                 break
             slot = lane.take_out()
+            if lane is not shared and not lane.waiting:
+                self._lanes.remove(lane)  # now: an on_gap that publishes may fill it again
             told = slot.place.pass_on(slot)
             if told is not None:
                 payloads.append(told)
@@ -272,6 +279,7 @@ class Subscriber:
         for lane in self._lanes:
             while lane.waiting:
                 slots.append(lane.take_out())
+        self._lanes = [self.shared_lane]
         self._direct.clear()
         self.missing.clear()
         self.made_room()

@@ -11,13 +11,11 @@ import trio
 from starlette.requests import ClientDisconnect
 
 from ..access_log import ACCESS_REASON, AccessRecord, log_access, logger
+from ..close import REFUSED
 from ..errors import RequestError
 from .connection import Connection
 from .head.handshake import Handshake
 from .scope import Address
-
-# What a connection has for a reason when nobody gave one, and what the status says, too.
-_NO_REASON = "the handshake was refused"
 
 ASGIEvent = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[ASGIEvent]]
@@ -57,8 +55,8 @@ def _why(scope: Mapping[str, Any], connection: Connection) -> str:
     reason = scope.get(ACCESS_REASON)
     if connection.status > 101 and isinstance(reason, str):
         return reason
-    if connection.status > 101 and connection.close_reason == _NO_REASON:
-        return ""
+    if connection.status > 101 and connection.close_reason == REFUSED:
+        return ""  # the status says it
     return connection.close_reason
 
 

@@ -28,7 +28,7 @@ from math import inf
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from ..close import CloseCode
+from ..close import REFUSED, CloseCode
 from ..compression import Compression, Deflate, choose
 from ..errors import ProtocolError, RequestError, WebSocketStateError
 from ..limits import Limits
@@ -283,7 +283,7 @@ class Connection(Intake):
         if body:
             self._write(self._denial.encode(body))
         if not more:
-            self._refused(self._denial.end, CloseCode.ABNORMAL_CLOSURE, "the handshake was refused")
+            self._refused(self._denial.end, CloseCode.ABNORMAL_CLOSURE, REFUSED)
         elif self._outbox is not None:
             await self._wait_until_taken()
 
@@ -301,9 +301,7 @@ class Connection(Intake):
 
     # The end
 
-    def refuse(
-        self, error: RequestError, code: int = CloseCode.ABNORMAL_CLOSURE, reason: str = "the handshake was refused"
-    ) -> None:
+    def refuse(self, error: RequestError, code: int = CloseCode.ABNORMAL_CLOSURE, reason: str = REFUSED) -> None:
         """Answer the handshake with an error, unless it has been answered. The code and reason stay on our side."""
         if not self.accepted and not self._mute:
             self.status = self.status or error.status

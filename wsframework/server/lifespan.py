@@ -14,6 +14,12 @@ from ..errors import StartupError
 logger: logging.Logger = logging.getLogger("wsframework.server")
 
 
+def check_application(app: Any) -> None:
+    """Check that this can be called as one. Raises ``TypeError``."""
+    if not callable(app):
+        raise TypeError(f"an application is an App, an endpoint class or another ASGI application, not {app!r}")
+
+
 @asynccontextmanager
 async def run_lifespan(
     app: Any, *, startup_timeout: float = 60.0, shutdown_timeout: float = 60.0
@@ -27,8 +33,7 @@ async def run_lifespan(
         StartupError: the application said that it cannot start, or took too long.
         TypeError: this is no application.
     """
-    if not callable(app):
-        raise TypeError(f"an application is an App, an endpoint class or another ASGI application, not {app!r}")
+    check_application(app)
     lifespan = _Lifespan(app)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lifespan.run)

@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
-import trio
-from starlette.datastructures import Headers
+from starlette.datastructures import MutableHeaders
 
-from ..close import CloseCode
-from ..errors import WebSocketDisconnect, WebSocketStateError
 from ..limits import Limits
-from ..transport import Message
-from .client import Client, HandshakeRefused
+from .client import Client
 from .connect import connect
+from .held import Held
 from .host import Host, hosted
+from .placed import Placed
 from .portal import Portal
+from .session import WebSocketTestSession
 
 if TYPE_CHECKING:
     import httpx
 
+Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
-class WebSocketDenialResponse(WebSocketDisconnect):
-    """The application refused the handshake, with this HTTP response.
 
-    Attributes:
-        status_code: 403 for a plain refusal.
-        headers: the header fields.
-        content: the body.
-    """
+class Cookies(dict[str, str]):
+    """Cookies by their names: a dict with two calls that those of httpx have."""
 
-    def __init__(self, status_code: int, headers: Headers, content: bytes) -> None:
-        super().__init__(CloseCode.ABNORMAL_CLOSURE, f"the handshake was refused with {status_code}")
-        self.status_code = status_code
-        self.headers = headers
-        self.content = content
+    def set(self, name: str, value: str, domain: str = "", path: str = "/") -> None:
+        """Have this cookie sent, wherever to: a test has one server."""
+        self[name] = value
 
-    @property
-    def text(self) -> str:
-        """The body as text."""
-        return self.content.decode(errors="replace")
-
-    def json(self) -> Any:
-        """The body, decoded from JSON."""
-        return json.loads(self.content)
+    def delete(self, name: str, domain: str | None = None, path: str | None = None) -> None:
+        """Have it sent no more. Raises ``KeyError`` if it is not there."""
+        del self[name]
 
 
 class TestClient:
@@ -58,12 +45,21 @@ class TestClient:
 
     Args:
         app: an `App`, an endpoint class, or any ASGI application for Trio.
-        base_url: what relative URLs are relative to.
-        headers: header fields of every handshake and request.
-        cookies: cookies of every handshake and request.
-        deadline: seconds that a receive may take.
+        base_url: what relative URLs of requests are relative to.
         raise_server_exceptions: raise what the application raised.
+        root_path: the path below which the application finds itself.
+        backend: ``"trio"``. Starlette's default is ``"asyncio"``, on which these applications do not run.
+        backend_options: options of ``trio.run``.
+        cookies: cookies of every handshake and request.
+        headers: header fields of every handshake and request.
+        follow_redirects: whether requests follow them.
+        client: the address that the application sees.
+        deadline: seconds that a receive may take.
         limits: the server's.
+
+    Raises:
+        TypeError: it is no application.
+        ValueError: the backend is not Trio.
 
     HTTP requests need httpx: ``pip install httpx``.
     """
@@ -74,21 +70,33 @@ class TestClient:
         self,
         app: Any,
         base_url: str = "http://testserver",
-        *,
-        headers: Mapping[str, str] | None = None,
-        cookies: Mapping[str, str] | None = None,
-        deadline: float = 1.0,
         raise_server_exceptions: bool = True,
+        root_path: str = "",
+        backend: Literal["asyncio", "trio"] = "trio",
+        backend_options: Mapping[str, Any] | None = None,
+        cookies: Pairs | None = None,
+        headers: Mapping[str, str] | None = None,
+        follow_redirects: bool = True,
+        client: tuple[str, int] = ("testclient", 50000),
+        *,
+        deadline: float = 1.0,
         limits: Limits | None = None,
     ) -> None:
+        if backend != "trio":
+            raise ValueError(
+                f'applications of wsframework run on Trio: leave out backend, or write "trio", not {backend!r}'
+            )
         self.app = app
         self.base_url = base_url
-        self.headers: dict[str, str] = dict(headers or {})
-        self.cookies: dict[str, str] = dict(cookies or {})
+        self.headers: MutableHeaders = MutableHeaders({"user-agent": "testclient"})
+        self.headers.update(headers or {})
+        self.cookies: Cookies = Cookies(cookies or {})
+        self.follow_redirects = follow_redirects
         self.deadline = deadline
         self.raise_server_exceptions = raise_server_exceptions
+        self._placed = Placed(app, root_path, client)
         self._limits = limits
-        self._portal = Portal()
+        self._portal = Portal(backend_options or {})
         self._stack = ExitStack()
 
     # The lifespan
@@ -96,7 +104,7 @@ class TestClient:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self._portal)
-            stack.enter_context(_Held(self._portal, self._host))
+            stack.enter_context(Held(self._portal, self._host))
             self._stack = stack.pop_all()
         return self
 
@@ -106,18 +114,18 @@ class TestClient:
         self._stack.__exit__(kind, error, trace)
 
     async def _host(self, stack: AsyncExitStack) -> Host:
-        return await stack.enter_async_context(hosted(self.app, self._limits))
+        return await stack.enter_async_context(hosted(self._placed, self._limits))
 
     # WebSockets
 
     def websocket_connect(
         self,
         url: str,
-        subprotocols: Iterable[str] = (),
+        subprotocols: Iterable[str] | None = None,
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        cookies: Mapping[str, str] | None = None,
+        cookies: Pairs | None = None,
     ) -> WebSocketTestSession:
         """Connect when the result is entered: ``with client.websocket_connect("/ws") as websocket:``.
 
@@ -127,18 +135,19 @@ class TestClient:
         parts = urlsplit(url)
         path = parts.path or "/"
         query = "&".join(filter(None, (parts.query, urlencode(params or {}))))
-        fields = {**self.headers, **(headers or {})}
-        jar = {**self.cookies, **(cookies or {})}
+        fields = self.headers.mutablecopy()
+        fields.update(headers or {})
+        jar = {**self.cookies, **dict(cookies or {})}
         if jar:
             fields["cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
 
         async def open_client(stack: AsyncExitStack) -> Client:
             return await stack.enter_async_context(
                 connect(
-                    self.app,
+                    self._placed,
                     f"{path}?{query}" if query else path,
-                    headers=fields,
-                    subprotocols=subprotocols,
+                    headers=fields.items(),
+                    subprotocols=subprotocols or (),
                     limits=self._limits,
                     deadline=self.deadline,
                     raise_app_errors=self.raise_server_exceptions,
@@ -161,9 +170,9 @@ class TestClient:
             async with httpx.AsyncClient(
                 transport=transport,
                 base_url=self.base_url,
-                headers=self.headers,
+                headers=dict(self.headers),
                 cookies=self.cookies,
-                follow_redirects=True,
+                follow_redirects=self.follow_redirects,
             ) as client:
                 response = await client.request(method, url, **options)
                 # What the application has set has a domain, and wins over what it was given.
@@ -171,7 +180,7 @@ class TestClient:
                     self.cookies[cookie.name] = cookie.value or ""
             return response
 
-        with self._portal, _Held(self._portal, self._host) as host:
+        with self._portal, Held(self._portal, self._host) as host:
             return self._portal.call(send, host)
 
     def get(self, url: str, **options: Any) -> httpx.Response:
@@ -201,146 +210,3 @@ class TestClient:
     def delete(self, url: str, **options: Any) -> httpx.Response:
         """Send a DELETE request."""
         return self.request("DELETE", url, **options)
-
-
-class WebSocketTestSession:
-    """A client's WebSocket in blocking code. Every receive fails when nothing comes within the client's deadline.
-
-    Attributes:
-        accepted_subprotocol: the one that the application chose, or None.
-        extra_headers: the header fields of its answer, as pairs of bytes.
-    """
-
-    __test__ = False
-
-    def __init__(self, portal: Portal, open_client: Callable[[AsyncExitStack], Awaitable[Client]]) -> None:
-        self._portal = portal
-        self._open = open_client
-        self._stack = ExitStack()
-        self._entered: Client | None = None
-        self.accepted_subprotocol: str | None = None
-        self.extra_headers: list[tuple[bytes, bytes]] = []
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.enter_context(self._portal)
-            try:
-                client = self._entered = stack.enter_context(_Held(self._portal, self._open))
-            except HandshakeRefused as refusal:
-                headers = Headers(raw=refusal.headers)
-                raise WebSocketDenialResponse(refusal.status, headers, refusal.body) from None
-            self._stack = stack.pop_all()
-        self.accepted_subprotocol = client.subprotocol
-        self.extra_headers = client.headers
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-    @property
-    def _client(self) -> Client:
-        if self._entered is None:
-            raise WebSocketStateError(
-                "it connects when it is entered: `with client.websocket_connect(...) as websocket:`"
-            )
-        return self._entered
-
-    # Out
-
-    def send_text(self, data: str) -> None:
-        """Send a text message."""
-        self._portal.call(self._client.send_text, data)
-
-    def send_bytes(self, data: bytes) -> None:
-        """Send a binary message."""
-        self._portal.call(self._client.send_bytes, data)
-
-    def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
-        """Send a value as JSON, in a text or a binary message."""
-        _check_mode(mode)
-        if mode == "text":
-            self._portal.call(self._client.send_json, data)
-        else:
-            self.send_bytes(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode())
-
-    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str | None = None) -> None:
-        """Close the connection, and wait for the answer."""
-        self._portal.call(self._client.close, code, reason or "")
-
-    # In
-
-    def receive(self) -> Message:
-        """Return the next message: a string for text, bytes for binary.
-
-        Raises:
-            NothingReceived: it did not come within the deadline.
-            WebSocketDisconnect: the application closed the connection.
-        """
-        return self._portal.call(self._client.receive)
-
-    def receive_text(self) -> str:
-        """Return the next message, which must be text."""
-        return self._portal.call(self._client.receive_text)
-
-    def receive_bytes(self) -> bytes:
-        """Return the next message, which must be binary."""
-        return self._portal.call(self._client.receive_bytes)
-
-    def receive_json(self, mode: Literal["text", "binary"] = "text") -> Any:
-        """Return the next message, decoded from JSON. It must be a text message, or a binary one."""
-        _check_mode(mode)
-        return json.loads(self.receive_text() if mode == "text" else self.receive_bytes())
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in ("text", "binary"):
-        raise ValueError(f'mode is "text" or "binary", not {mode!r}')
-
-
-class _Held:
-    """An async context that a task of the portal holds open for a blocking block."""
-
-    def __init__(self, portal: Portal, enter: Callable[[AsyncExitStack], Awaitable[Any]]) -> None:
-        self._portal = portal
-        self._enter = enter
-        self._failure: BaseException | None = None
-        self._outcome: BaseException | None = None
-        self._leaving: trio.Event
-        self._left: trio.Event
-
-    def __enter__(self) -> Any:
-        return self._portal.start(self._hold)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._portal.call(self._leave, error)
-        if self._outcome is not None and self._outcome is not error:
-            raise self._outcome
-
-    async def _leave(self, failure: BaseException | None) -> None:
-        self._failure = failure
-        self._leaving.set()
-        await self._left.wait()
-
-    async def _hold(self, *, task_status: trio.TaskStatus[Any]) -> None:
-        self._leaving, self._left = trio.Event(), trio.Event()
-        entered = False
-        try:
-            async with AsyncExitStack() as stack:
-                value = await self._enter(stack)
-                entered = True
-                task_status.started(value)
-                await self._leaving.wait()
-                if self._failure is not None:
-                    raise self._failure
-        except trio.Cancelled:
-            raise
-        except BaseException as error:
-            if not entered:
-                raise
-            self._outcome = error
-        finally:
-            self._left.set()

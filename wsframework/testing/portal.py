@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
@@ -18,9 +19,13 @@ class Portal:
     """Calls async functions from blocking code. The thread lives while somebody is inside: ``with portal:``.
 
     Entering it again, from the same thread or from another, shares the run.
+
+    Args:
+        options: of ``trio.run``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
         self._lock = threading.Lock()
         self._users = 0
         self._thread: threading.Thread
@@ -63,6 +68,7 @@ class Portal:
                 await trio.sleep_forever()
 
         # A daemon: a test that is killed in the middle does not have to wait for it.
-        self._thread = threading.Thread(target=trio.run, args=(main,), name="wsframework test client", daemon=True)
+        run = partial(trio.run, main, **self._options)
+        self._thread = threading.Thread(target=run, name="wsframework test client", daemon=True)
         self._thread.start()
         ready.get()
