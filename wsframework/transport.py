@@ -21,7 +21,6 @@ from trio.lowlevel import (
     ParkingLot,
     Task,
     checkpoint,
-    checkpoint_if_cancelled,
     current_task,
     reschedule,
 )
@@ -29,15 +28,10 @@ from trio.lowlevel import (
 from .close import CloseCode, check_close
 from .compression import COMPRESSION, Compression
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
-from .waking import WOKEN, Trap, awaitable, make_trap
+from .waking import BURST, WOKEN, Burst, Trap, awaitable, make_trap
 
 Message = str | bytes
 RawHeaders = Iterable[tuple[bytes, bytes]]
-
-# A checkpoint costs more than the whole work for an echoed message (``python -m benchmarks.costs tasks``). So
-# receive and send check for cancellation every time, and let other tasks run after this many messages that did not
-# have to wait.
-BURST = 32
 
 
 class WireFormat(Protocol):
@@ -74,23 +68,6 @@ class Mailbox(Protocol):
 
     def leave(self) -> None:
         """The connection has ended, and its subscriptions with it."""
-
-
-class Burst:
-    """Whoever may go on for many messages without waiting, and is to let others run in between."""
-
-    __slots__ = ("_burst",)
-
-    def __init__(self) -> None:
-        self._burst = BURST
-
-    async def _checkpoint(self) -> None:
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = BURST
-            await checkpoint()
 
 
 class Transport(Burst, ABC):

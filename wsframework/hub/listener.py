@@ -10,7 +10,8 @@ import trio
 from trio.lowlevel import ParkingLot, checkpoint
 
 from ..close import CloseCode, describe
-from ..transport import BURST, Burst, Mailbox, WireFormat
+from ..transport import Mailbox, WireFormat
+from ..waking import BURST, Burst
 from .position import Gap
 from .publication import Published
 from .replay import Replay

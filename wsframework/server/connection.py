@@ -32,7 +32,8 @@ from ..close import REFUSED, CloseCode
 from ..compression import Compression, Deflate, choose
 from ..errors import ProtocolError, RequestError, WebSocketStateError
 from ..limits import Limits
-from ..transport import BURST, Message, RawHeaders, WireFormat
+from ..transport import Message, RawHeaders, WireFormat
+from ..waking import BURST
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
 from .denial import Denial
 from .frames import PLAIN_FRAMES, Close, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
