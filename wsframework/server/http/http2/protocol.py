@@ -274,7 +274,10 @@ class HTTP2Protocol(H2Protocol):
                 await self.has_data.clear()
             else:
                 if stream_id in self.stream_buffers:
-                    await self._send_data(stream_id)
+                    # A client may reset a stream while its data leaves. It is forgotten then, and hypercorn, which
+                    # still looks at it behind that, does not find it.
+                    with suppress(KeyError):
+                        await self._send_data(stream_id)
                     self._gauge.sent()
                 else:
                     self.priority.remove_stream(stream_id)

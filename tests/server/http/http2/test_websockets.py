@@ -1,0 +1,54 @@
+"""WebSockets over HTTP/2, in memory: what one of them does to its connection, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import trio
+from starlette.requests import Request
+from trio.testing import wait_all_tasks_blocked
+
+from tests.server.http.http2.serving import site
+from wsframework import App, WebSocket
+
+KIB = 1024
+
+
+@pytest.fixture
+def app() -> App:
+    app = App()
+
+    @app.route("/page")
+    async def page(request: Request) -> str:
+        return "a page"
+
+    @app.websocket("/flood")
+    async def flood(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            await websocket.send_bytes(b"x" * 5000)
+
+    @app.websocket("/busy")
+    async def busy(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await trio.sleep_forever()
+
+    return app
+
+
+def errors_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_reset_while_data_leaves(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that resets a WebSocket in the middle of a write to it keeps its connection and its other streams."""
+    async with site(app, window=KIB) as here:
+        websocket = await here.client.open_websocket("/flood")
+        here.theirs.stall()
+        await wait_all_tasks_blocked()
+        await websocket.send_reset()
+        await wait_all_tasks_blocked()
+        here.theirs.stall(False)
+        assert await here.client.get("/page") == ("200", b"a page")
+    assert not errors_in(caplog)
