@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from hypercorn.config import Config
 from trio.testing import wait_all_tasks_blocked
 
 from tests.net.http2.client import HTTP2Client, connected
+from tests.net.servers import make_config
 from wsframework import Limits
 from wsframework.server.reception import Reception
 from wsframework.server.scope import Peers
@@ -29,8 +29,8 @@ class Site:
         ended: the server has no connection any more.
     """
 
-    def __init__(self, app: Any, limits: Limits, window: int) -> None:
-        self.reception = Reception(app, Config(), limits, {})
+    def __init__(self, app: Any, limits: Limits, window: int, **options: Any) -> None:
+        self.reception = Reception(app, make_config(**options), limits, {})
         self.ours, self.theirs = memory_connection(window)
         self.client: HTTP2Client
         self.ended = trio.Event()
@@ -50,9 +50,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site(app: Any, limits: Limits | None = None, window: int = WINDOW) -> AsyncIterator[Site]:
-    """Serve one connection inside the block."""
-    here = Site(app, limits or Limits(), window)
+async def site(app: Any, limits: Limits | None = None, window: int = WINDOW, **options: Any) -> AsyncIterator[Site]:
+    """Serve one connection inside the block. ``options`` are attributes of hypercorn's ``Config``."""
+    here = Site(app, limits or Limits(), window, **options)
     theirs: Any = here.theirs  # no socket
     async with trio.open_nursery() as nursery:
         await nursery.start(here.run)

@@ -7,8 +7,9 @@ import logging
 import pytest
 import trio
 from starlette.requests import Request
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from tests.net.servers import frame
 from tests.server.http.http2.serving import site
 from wsframework import App, WebSocket
 
@@ -52,3 +53,17 @@ async def test_a_reset_while_data_leaves(app: App, caplog: pytest.LogCaptureFixt
         here.theirs.stall(False)
         assert await here.client.get("/page") == ("200", b"a page")
     assert not errors_in(caplog)
+
+
+async def test_the_window_of_the_connection_comes_back(app: App, autojump_clock: MockClock) -> None:
+    """What WebSockets have left unread when they are reset may be sent again on other streams."""
+    messages = frame(b"x") * 8000  # more than an inbox takes
+    async with site(app, h2_max_concurrent_streams=2) as here:
+        await here.client.settings.wait()
+        with trio.fail_after(60):
+            for _ in range(2 * here.client.state.outbound_flow_control_window // len(messages)):
+                websocket = await here.client.open_websocket("/busy")
+                await websocket.send(messages)
+                await wait_all_tasks_blocked()
+                await websocket.send_reset()
+                await trio.sleep(2)  # its endpoint has a second to notice

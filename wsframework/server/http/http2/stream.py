@@ -144,5 +144,6 @@ class WebSocketStream:
     def close(self) -> None:
         if not self.closed.is_set():
             self.closed.set()
+            self.resume()  # what was held back is a part of the window of the whole connection, too
             # Our last words may still be queued: a client ends its side with its close frame, without awaiting ours.
             self._carrier.forget(self.stream_id, finish=self._shut and self._ended)
