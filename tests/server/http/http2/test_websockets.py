@@ -6,14 +6,17 @@ import logging
 
 import pytest
 import trio
+from h2.errors import ErrorCodes
 from starlette.requests import Request
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.net.servers import frame
 from tests.server.http.http2.serving import site
-from wsframework import App, WebSocket
+from wsframework import App, Limits, WebSocket
 
 KIB = 1024
+LIMITS = Limits(close_timeout=5, ping_interval=None)
+CLOSE_4000 = b"\x0f\xa0"
 
 
 @pytest.fixture
@@ -34,6 +37,11 @@ def app() -> App:
     async def busy(websocket: WebSocket) -> None:
         await websocket.accept()
         await trio.sleep_forever()
+
+    @app.websocket("/brief")
+    async def brief(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close(4000)
 
     return app
 
@@ -67,3 +75,32 @@ async def test_the_window_of_the_connection_comes_back(app: App, autojump_clock:
                 await wait_all_tasks_blocked()
                 await websocket.send_reset()
                 await trio.sleep(2)  # its endpoint has a second to notice
+
+
+async def test_the_client_has_its_time_to_answer(app: App, autojump_clock: MockClock) -> None:
+    """When we close, it has the close timeout for its own close frame, as over HTTP/1.1; one in time ends in order."""
+    async with site(app, LIMITS) as here:
+        late = await here.client.open_websocket("/brief")
+        assert await late.receive_message() == (8, CLOSE_4000)
+        closed = trio.current_time()
+        await late.receive_all()
+        assert trio.current_time() == closed + LIMITS.close_timeout
+        assert late.reset == ErrorCodes.CANCEL
+        in_time = await here.client.open_websocket("/brief")
+        assert await in_time.receive_message() == (8, CLOSE_4000)
+        await trio.sleep(LIMITS.close_timeout - 0.1)
+        await in_time.send(frame(CLOSE_4000, 8), end=True)
+        await in_time.receive_all()
+        assert in_time.finished
+
+
+async def test_a_cancelled_server_waits_for_an_answer_for_a_second(app: App, autojump_clock: MockClock) -> None:
+    """Also where the endpoint had closed before, and the client had more time."""
+    async with site(app, LIMITS) as here:
+        websocket = await here.client.open_websocket("/brief")
+        assert await websocket.receive_message() == (8, CLOSE_4000)
+        await wait_all_tasks_blocked()
+        here.stop()
+        stopped = trio.current_time()
+        await here.ended.wait()
+        assert trio.current_time() == pytest.approx(stopped + 1)

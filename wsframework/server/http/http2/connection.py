@@ -116,7 +116,7 @@ class HTTP2Connection(HTTPConnection):
         """Serve a WebSocket, and forget its stream once it is closed."""
         try:
             await self._serve_websocket(stream, handshake, self._peers)
+            await stream.closed.wait()  # its Connection has deadlines for what is still to leave, and for the client
         finally:
-            with trio.move_on_after(_GOODBYE) as scope:
-                scope.shield = True
+            with trio.move_on_after(_GOODBYE, shield=True):
                 await stream.closed.wait()
