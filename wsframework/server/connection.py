@@ -116,8 +116,10 @@ class Connection(Intake):
         """The wire has room: send on from the outbox, then let everybody know who waits for that."""
         if not self._drain():
             return
-        if self._client_finished and self._mute:
-            self._shut_down()
+        if self._mute:
+            self._close_by = trio.current_time() + self._limits.close_timeout  # our last words have left only now
+            if self._client_finished:
+                self._shut_down()
         if self.mailbox is not None and not self._mute:
             self.mailbox.drained()
         self._wake_senders()
@@ -383,11 +385,12 @@ class Connection(Intake):
         """Look at every clock of this connection; return when to look again."""
         if self.gone:
             return inf
-        if now >= self._close_by:
+        end_by = self._end_by
+        if now >= end_by:
             self._lose("the client did not end the connection in time")
             return inf
         if self._mute:
-            return self._close_by
+            return end_by
         patience = self._patience
         if now >= patience:
             self._lose(f"the client took too little in {self._limits.write_timeout:g} s")
@@ -397,6 +400,13 @@ class Connection(Intake):
             self._look_at_debt(self._throttle, now)
             again = min(again, self._close_by if self._mute else self._throttle.next_look)
         return again
+
+    @property
+    def _end_by(self) -> float:
+        """When the client must have ended the connection. Our last words may wait behind what it still takes."""
+        if self._outbox is None:
+            return self._close_by
+        return max(self._close_by, self._outbox.stalled_since + self._limits.close_timeout)
 
     def _keep_alive(self, now: float) -> float:
         if not self.accepted:
