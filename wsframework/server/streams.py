@@ -67,7 +67,8 @@ class StreamWire:
                 self._connection.hung_up()
             while self._held:
                 await self._room.park()
-            self._connection.received(data)
+            if data or not self._shut:  # else both sides have ended, and the writer may still be at our last words
+                self._connection.received(data)
 
     async def _write(self) -> None:
         while True:

@@ -43,6 +43,13 @@ def app() -> App:
         await websocket.accept()
         await websocket.close(4000)
 
+    @app.websocket("/slow-echo")
+    async def slow_echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await trio.sleep(0.1)
+            await websocket.send_text(text)
+
     return app
 
 
@@ -104,3 +111,35 @@ async def test_a_cancelled_server_waits_for_an_answer_for_a_second(app: App, aut
         stopped = trio.current_time()
         await here.ended.wait()
         assert trio.current_time() == pytest.approx(stopped + 1)
+
+
+LAST_WORDS = frame(b"one", 1) + frame(b"two", 1) + frame(CLOSE_4000, 8)
+
+
+async def test_a_client_ends_its_stream_behind_its_close_frame(app: App, autojump_clock: MockClock) -> None:
+    """It gets the replies to what it sent before, and the answer; then the stream ends in order, and at once."""
+    async with site(app, LIMITS) as here:
+        websocket = await here.client.open_websocket("/slow-echo")
+        await websocket.send(LAST_WORDS, end=True)
+        assert await websocket.receive_message() == (1, b"one")
+        assert await websocket.receive_message() == (1, b"two")
+        told = trio.current_time()
+        assert await websocket.receive_message() == (8, CLOSE_4000)
+        await websocket.receive_all()
+        assert websocket.finished
+        await wait_all_tasks_blocked()
+        assert here.reception.statistics().websockets == 0
+        assert trio.current_time() == told
+
+
+async def test_a_client_resets_its_stream_behind_its_end(app: App, autojump_clock: MockClock) -> None:
+    """It is gone as soon as there is something to send to it."""
+    async with site(app, LIMITS) as here:
+        websocket = await here.client.open_websocket("/slow-echo")
+        await websocket.send(LAST_WORDS, end=True)
+        await websocket.send_reset()
+        await wait_all_tasks_blocked()
+        assert here.reception.statistics().websockets == 1
+        await trio.sleep(0.15)
+        assert here.reception.statistics().websockets == 0
+        assert await here.client.get("/page") == ("200", b"a page")

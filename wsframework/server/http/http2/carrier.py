@@ -41,7 +41,7 @@ class _Queue(StreamBuffer):
 
     async def close(self) -> None:
         await super().close()
-        self._stream.end()
+        self._stream.lose()
 
 
 class WebSocketCarrier:
@@ -79,7 +79,7 @@ class WebSocketCarrier:
     def end(self) -> None:
         """The client is gone: so it is for each of them."""
         for stream in list(self._open.values()):
-            stream.end()
+            stream.lose()
 
     # What a stream calls
 
