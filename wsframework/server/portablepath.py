@@ -134,6 +134,7 @@ class PortablePath:
                 nursery.start_soon(wire.run, connection)
                 try:
                     await self._runner.run(connection, scope)
+                    await wire.closed.wait()
                 except BaseException:  # a cancellation, which trio may have put into a group
                     wire.close_after(GOODBYE)
                     raise

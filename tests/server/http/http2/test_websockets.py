@@ -61,11 +61,11 @@ async def test_a_reset_while_data_leaves(app: App, caplog: pytest.LogCaptureFixt
     """A client that resets a WebSocket in the middle of a write to it keeps its connection and its other streams."""
     async with site(app, window=KIB) as here:
         websocket = await here.client.open_websocket("/flood")
-        here.theirs.stall()
+        here.server.theirs.stall()
         await wait_all_tasks_blocked()
         await websocket.send_reset()
         await wait_all_tasks_blocked()
-        here.theirs.stall(False)
+        here.server.theirs.stall(False)
         assert await here.client.get("/page") == ("200", b"a page")
     assert not errors_in(caplog)
 
@@ -107,9 +107,9 @@ async def test_a_cancelled_server_waits_for_an_answer_for_a_second(app: App, aut
         websocket = await here.client.open_websocket("/brief")
         assert await websocket.receive_message() == (8, CLOSE_4000)
         await wait_all_tasks_blocked()
-        here.stop()
+        here.server.stop()
         stopped = trio.current_time()
-        await here.ended.wait()
+        await here.server.ended.wait()
         assert trio.current_time() == pytest.approx(stopped + 1)
 
 
@@ -128,7 +128,7 @@ async def test_a_client_ends_its_stream_behind_its_close_frame(app: App, autojum
         await websocket.receive_all()
         assert websocket.finished
         await wait_all_tasks_blocked()
-        assert here.reception.statistics().websockets == 0
+        assert here.server.reception.statistics().websockets == 0
         assert trio.current_time() == told
 
 
@@ -139,7 +139,7 @@ async def test_a_client_resets_its_stream_behind_its_end(app: App, autojump_cloc
         await websocket.send(LAST_WORDS, end=True)
         await websocket.send_reset()
         await wait_all_tasks_blocked()
-        assert here.reception.statistics().websockets == 1
+        assert here.server.reception.statistics().websockets == 1
         await trio.sleep(0.15)
-        assert here.reception.statistics().websockets == 0
+        assert here.server.reception.statistics().websockets == 0
         assert await here.client.get("/page") == ("200", b"a page")
