@@ -109,13 +109,14 @@ class PortablePath:
             except trio.BrokenResourceError:
                 return b""
 
+        arrival = None
         try:
             arrival = await read_arrival(receive_some, self._limits, first=not data)
             if arrival is not None and arrival.handshake is not None and self._runner.draining:
                 raise stopping()
         except RequestError as error:
             visit.refused(error.status)
-            log_refusal(visit.peers.client, error)
+            log_refusal(visit.peers.client, error, None if arrival is None else arrival.handshake)
             await self.refuse(stream, error)
             return
         except BaseException:

@@ -16,6 +16,7 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from ..access import SERVER_ANSWER, ServerAnswer, log_refusal
 from ..scope import Peers
 from .connection import HTTPConnection
 from .requests import RequestStream
@@ -50,7 +51,7 @@ class HTTP1Connection(HTTPConnection):
 
     async def run(self) -> None:
         try:
-            async with TaskGroup() as tasks:
+            async with (tasks := _Tasks(self._requests)):
                 self._task_group = tasks
                 protocol: Any = HTTP1Protocol(
                     self.app,
@@ -67,10 +68,17 @@ class HTTP1Connection(HTTPConnection):
                 # It is not idle: a request is here. hypercorn would close it at once while the server drains, and
                 # whoever asks then whether it is ready is to be told that it is not.
                 await self._read_data()
+                self._log_refusal(tasks)
                 await self.idle_task.stop()  # or the socket would stay open for as long as an idle one
         except OSError:
             pass
         await self._close()
+
+    def _log_refusal(self, tasks: _Tasks) -> None:
+        """A body that was refused with the head of its request, in one read, has reached no application."""
+        answer = self._requests.own_answer
+        if answer.error is not None and answer is not tasks.answer:
+            log_refusal(self._peers.client, answer.error)
 
     async def _close(self) -> None:
         # Shielded, and bounded: the task that comes here may be the application's, whose response Starlette cancels as
@@ -82,6 +90,26 @@ class HTTP1Connection(HTTPConnection):
         if isinstance(event, Updated) and event.idle:
             self._requests.answered()
         await super().protocol_send(event)
+
+
+class _Tasks(TaskGroup):
+    """hypercorn's task group, in which the access log hears of what is answered before hypercorn.
+
+    Args:
+        requests: where that is.
+
+    Attributes:
+        answer: that of the newest request that has reached an application.
+    """
+
+    def __init__(self, requests: RequestStream) -> None:
+        super().__init__()
+        self._requests = requests
+        self.answer: ServerAnswer | None = None
+
+    async def spawn_app(self, app: Any, config: Any, scope: Any, send: Any) -> Any:
+        self.answer = scope[SERVER_ANSWER] = self._requests.own_answer
+        return await super().spawn_app(app, config, scope, send)
 
 
 class HTTP1Protocol(H11Protocol):

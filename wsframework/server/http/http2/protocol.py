@@ -29,6 +29,7 @@ from priority.priority import DeadlockError, TooManyStreamsError
 from trio.lowlevel import ParkingLot, checkpoint
 
 from ....errors import RequestError
+from ...access import ServerAnswer, log_refused_stream
 from ...head.handshake import Handshake
 from ...head.request import Headers
 from ...scope import Peers
@@ -195,12 +196,15 @@ class HTTP2Protocol(H2Protocol):
                 self._turn_away(request.stream_id)
             elif pseudo.get(b":method", b"").isascii() and pseudo.get(b":path", b"").isascii():
                 number = request.stream_id
-                taken, late = partial(self._taken, number), partial(self._give_up, number)
+                answer = ServerAnswer()
+                taken, late = partial(self._taken, number), partial(self._give_up, number, answer)
                 self._tasks.next_body = RequestBody(taken, late, self._body_timeout)
+                self._tasks.next_answer = answer
                 await super()._create_stream(request)
             else:
                 raise RequestError(400, "The request cannot be read.")
         except RequestError as error:
+            log_refused_stream(self.client, error, fields)
             self._refuse(request.stream_id, error)
 
     def _refuse(self, stream_id: int, error: RequestError) -> None:
@@ -210,14 +214,15 @@ class HTTP2Protocol(H2Protocol):
             self._websockets.send_head(stream_id, error.status, headers)
             self.connection.send_data(stream_id, body, end_stream=True)
 
-    async def _give_up(self, stream_id: int) -> None:
+    async def _give_up(self, stream_id: int, answer: ServerAnswer) -> None:
         """A body has stopped coming: say so unless an answer has begun, and end the stream, which tells who waits."""
         stream = self.streams.get(stream_id)
         if stream is None:
             return
         code = h2.errors.ErrorCodes.CANCEL
         if stream.state is ASGIHTTPState.REQUEST:
-            self._refuse(stream_id, RequestError(408, "The body of the request did not arrive in time."))
+            answer.error = RequestError(408, "The body of the request did not arrive in time.")
+            self._refuse(stream_id, answer.error)
             code = h2.errors.ErrorCodes.NO_ERROR  # what was answered holds (RFC 9113 section 8.1)
         with suppress(h2.exceptions.ProtocolError):
             self.connection.reset_stream(stream_id, code)
