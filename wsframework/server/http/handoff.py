@@ -99,7 +99,7 @@ class HandOff:
             stream,
             data,
             peers,
-            self._limits.body_timeout,
+            self._limits,
             self._serve_websocket,
         )
         async with _closing(client):

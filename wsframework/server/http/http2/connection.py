@@ -15,6 +15,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from ....limits import Limits
 from ...head.handshake import Handshake
 from ...scope import Peers
 from ...streams import cut_when_cancelled
@@ -41,7 +42,7 @@ class HTTP2Connection(HTTPConnection):
         stream: the client.
         data: what was read from it before.
         peers: who it is.
-        body_timeout: seconds that an application waits for more of a body.
+        limits: those of a request's fields, and of the time that its body may take.
         serve_websocket: serves a WebSocket to its end.
     """
 
@@ -54,12 +55,12 @@ class HTTP2Connection(HTTPConnection):
         stream: Any,
         data: bytes,
         peers: Peers,
-        body_timeout: float,
+        limits: Limits,
         serve_websocket: ServeWebSocket,
     ) -> None:
         super().__init__(app, config, context, state, stream, peers)
         self._data = data
-        self._body_timeout = body_timeout
+        self._limits = limits
         self._serve_websocket = serve_websocket
         # Shielded: the applications end first.
         self._wires = trio.CancelScope(shield=True)
@@ -69,7 +70,7 @@ class HTTP2Connection(HTTPConnection):
             async with trio.open_nursery() as apps:
                 self._tasks = Tasks(apps)
                 self._http2 = HTTP2Protocol(
-                    self, self._tasks, self._peers, self._body_timeout, self._run_websocket, self._wires.cancel
+                    self, self._tasks, self._peers, self._limits, self._run_websocket, self._wires.cancel
                 )
                 protocol: Any = self._http2
                 self.protocol = protocol

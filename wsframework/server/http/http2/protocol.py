@@ -29,9 +29,10 @@ from priority.priority import DeadlockError, TooManyStreamsError
 from trio.lowlevel import ParkingLot, checkpoint
 
 from ....errors import RequestError
+from ....limits import Limits
 from ...access import ServerAnswer, log_refused_stream
 from ...head.handshake import Handshake
-from ...head.request import Headers
+from ...head.request import Headers, check_number
 from ...scope import Peers
 from ..floods import BodyGauge, FloodGauge
 from .body import RequestBody
@@ -55,7 +56,7 @@ class HTTP2Protocol(H2Protocol):
         server: hypercorn's side of the socket.
         tasks: where it starts things.
         peers: who it is.
-        body_timeout: seconds that an application waits for more of a body.
+        limits: those of a request's fields, and of the time that its body may take.
         serve_websocket: serves a WebSocket until its stream is closed.
         on_last: called when the connection was stopped, and has no WebSocket any more.
     """
@@ -65,7 +66,7 @@ class HTTP2Protocol(H2Protocol):
         server: TCPServer,
         tasks: Tasks,
         peers: Peers,
-        body_timeout: float,
+        limits: Limits,
         serve_websocket: Callable[[WebSocketStream, Handshake], Awaitable[None]],
         on_last: Callable[[], None],
     ) -> None:
@@ -81,7 +82,7 @@ class HTTP2Protocol(H2Protocol):
             server.protocol_send,
         )
         self._tasks = tasks
-        self._body_timeout = body_timeout
+        self._limits = limits
         self._serve_websocket = serve_websocket
         self._on_last = on_last
         self._signal = Signal()
@@ -188,6 +189,7 @@ class HTTP2Protocol(H2Protocol):
         fields: Headers = [(bytes(name), bytes(value)) for name, value in request.headers]
         pseudo = {name: value for name, value in fields if name.startswith(b":")}
         try:
+            check_number(len(fields) - len(pseudo), self._limits)
             if pseudo.get(b":method") == b"CONNECT":
                 handshake = read_connect(fields)
                 stream = self._websockets.open(request.stream_id)
@@ -198,7 +200,7 @@ class HTTP2Protocol(H2Protocol):
                 number = request.stream_id
                 answer = ServerAnswer()
                 taken, late = partial(self._taken, number), partial(self._give_up, number, answer)
-                self._tasks.next_body = RequestBody(taken, late, self._body_timeout)
+                self._tasks.next_body = RequestBody(taken, late, self._limits.body_timeout)
                 self._tasks.next_answer = answer
                 await super()._create_stream(request)
             else:
