@@ -116,7 +116,7 @@ def check_refusal(error: RequestError) -> None:
     assert error.status in _STATUSES, error
     status, fields, body = read_response(encode_refusal(error))
     assert status == error.status
-    assert fields[b"connection"] == b"close"
+    assert fields[b"connection"] in (b"close", b"close, Upgrade")
     assert body.decode().strip() == error.detail
 
 

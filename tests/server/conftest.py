@@ -6,12 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import trio
 
+from tests.server.builders import DATE
 from tests.server.lines import Lines
 from tests.server.served import LIMITS, Serve, Server
 from wsframework import Limits
 from wsframework.access_log import logger
 from wsframework.server.connection import Connection
 from wsframework.server.upkeep import Upkeep
+
+
+@pytest.fixture(autouse=True)
+def date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer was made at one time, so that two can be compared."""
+    monkeypatch.setattr("wsframework.server.head.response.formatdate", lambda usegmt: DATE)
 
 
 @pytest.fixture

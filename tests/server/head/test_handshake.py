@@ -6,7 +6,7 @@ import attrs
 import h11
 import pytest
 
-from tests.server.builders import ACCEPT, KEY, handshake, upgrade
+from tests.server.builders import ACCEPT, DATE, KEY, handshake, upgrade
 from wsframework import Limits
 from wsframework.errors import RequestError
 from wsframework.headers import check_header
@@ -191,7 +191,9 @@ def test_a_refusal_is_a_whole_response(head: bytes, status: int, words: str) -> 
     response = client.next_event()
     assert isinstance(response, h11.Response)
     assert response.status_code == status
-    assert (b"connection", b"close") in response.headers
+    fields = dict(response.headers)
+    assert fields[b"connection"].split(b", ")[0] == b"close"
+    assert fields[b"date"] == DATE.encode()
     body = client.next_event()
     assert isinstance(body, h11.Data)
     assert bytes(body.data).decode() == error.detail + "\n"
@@ -204,8 +206,11 @@ def test_a_refusal_is_a_whole_response(head: bytes, status: int, words: str) -> 
         (upgrade(sec_websocket_version=b"8"), b"\r\nsec-websocket-version: 13\r\n"),
         (upgrade(method=b"POST"), b"\r\nallow: GET\r\n"),
         (upgrade(version=b"1.0"), b"\r\nupgrade: websocket\r\n"),
+        (upgrade(version=b"1.0"), b"\r\nConnection: close, Upgrade\r\n"),
+        (upgrade(sec_websocket_version=b"8"), b"\r\nupgrade: websocket\r\n"),
+        (upgrade(sec_websocket_version=b"8"), b"\r\nConnection: close, Upgrade\r\n"),
     ],
-    ids=["H19", "H20-POST", "H20-HTTP/1.0"],
+    ids=["H19", "H20-POST", "H20-HTTP/1.0", "H20-option", "H19-protocol", "H19-option"],
 )
 def test_a_refusal_says_what_would_be_right(head: bytes, field: bytes) -> None:
     """The header fields that go with 405 and 426 are there."""
@@ -299,6 +304,13 @@ def test_headers_that_are_the_servers(name: bytes) -> None:
     """An application cannot send a second proof, or agree on what was not agreed on."""
     with pytest.raises(ValueError, match="is the server's to send"):
         encode_accept(handshake(), None, [(name, b"x")])
+
+
+@pytest.mark.parametrize("name", [b"Content-Length", b"transfer-encoding"])
+def test_headers_of_a_body(name: bytes) -> None:
+    """An answer that accepts has none, and clients that believe these would wait for one."""
+    with pytest.raises(ValueError, match="has no body; leave it out"):
+        encode_accept(handshake(), None, [(name, b"0")])
 
 
 @pytest.mark.parametrize(("status", "line"), [(403, b"HTTP/1.1 403 Forbidden"), (299, b"HTTP/1.1 299 ")])

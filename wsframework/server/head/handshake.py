@@ -18,6 +18,7 @@ from .request import HeaderField, Request
 from .response import encode_head
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_WEBSOCKET = (b"upgrade", b"websocket")  # which 426 names (RFC 9110 section 15.5.22)
 _USUAL_CONNECTION = ([b"upgrade"], [b"keep-alive, upgrade"])
 _USUAL_UPGRADE = [b"websocket"]
 
@@ -46,7 +47,7 @@ def check_upgrade(request: Request) -> Handshake:
         RequestError: it asks for something else, or wrongly.
     """
     if request.http_version != "1.1":
-        raise RequestError(426, "WebSocket needs HTTP/1.1.", ((b"upgrade", b"websocket"),))
+        raise RequestError(426, "WebSocket needs HTTP/1.1.", (_WEBSOCKET,))
     if request.method != "GET":
         raise RequestError(405, "A WebSocket handshake is a GET request.", ((b"allow", b"GET"),))
     _check_tokens(request)
@@ -56,7 +57,8 @@ def check_upgrade(request: Request) -> Handshake:
     for value in request.values(b"sec-websocket-extensions"):
         _ascii(value)  # what they mean is looked at when one may be accepted, but they must be words
     if request.values(b"sec-websocket-version") != [b"13"]:
-        raise RequestError(426, "This server speaks WebSocket version 13.", ((b"sec-websocket-version", b"13"),))
+        version = (b"sec-websocket-version", b"13")
+        raise RequestError(426, "This server speaks WebSocket version 13.", (_WEBSOCKET, version))
     raw_path, _, query = request.target.partition(b"?")
     return Handshake(
         request, _check_key(request), _decode_path(raw_path), raw_path, query, _offered_subprotocols(request)

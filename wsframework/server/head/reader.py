@@ -99,6 +99,11 @@ async def read_arrival(receive_some: ReceiveSome, limits: Limits, *, first: bool
     return None
 
 
+def no_proxy() -> RequestError:
+    """Say that nobody is connected to elsewhere; a new one each time, since a raised error collects where it was."""
+    return RequestError(405, "This server is no proxy.", ((b"allow", b"GET, HEAD, POST"),))
+
+
 def _may_begin_a_request(byte: int) -> bool:
     """Tell HTTP from TLS and from noise: a method is letters."""
     return 65 <= byte <= 90 or 97 <= byte <= 122
@@ -107,7 +112,7 @@ def _may_begin_a_request(byte: int) -> bool:
 def _judge(data: bytes, end: int, limits: Limits) -> Arrival:
     request = parse_request(data[:end], limits)
     if request.method == "CONNECT":
-        raise RequestError(405, "This server is no proxy.", ((b"allow", b"GET, HEAD, POST"),))
+        raise no_proxy()
     if request.wants_websocket:
         return Arrival(check_upgrade(request), data[end:])
     return Arrival(None, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 
 from tests.server.http.http2.serving import serving
 from wsframework import App, Limits, WebSocket
@@ -23,6 +24,14 @@ def app() -> App:
     async def socket(websocket: WebSocket) -> None:
         await websocket.accept()
 
+    @app.websocket("/refused")
+    async def refused(websocket: WebSocket) -> None:
+        await websocket.close()
+
+    @app.websocket("/denied")
+    async def denied(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(Response(status_code=418, headers={"Date": "today", "Server": "teapot"}))
+
     return app
 
 
@@ -39,3 +48,28 @@ async def test_too_many_fields(app: App, more: int, status: str) -> None:
         if more:
             assert await get.receive_all() == b"A request has at most 20 header fields.\n"
         assert (await client.get("/"))[0] == "200"
+
+
+async def test_fields_of_a_refusal(app: App) -> None:
+    """It says what would be right, and how old it is, and has nothing that HTTP/2 does not know."""
+    async with serving(app) as client:
+        proxied = await client.request([(":method", "CONNECT"), (":authority", "a.example:443")], end=False)
+        assert await proxied.receive_status() == "405"
+        assert proxied.headers["allow"] == "GET, HEAD, POST"
+        old = await client.websocket("/", ("sec-websocket-version", "8"))
+        assert await old.receive_status() == "426"
+        assert old.headers["sec-websocket-version"] == "13"
+        other = await client.websocket("/refused")
+        assert await other.receive_status() == "403"
+        for stream in (proxied, old, other):
+            assert stream.headers["content-type"] == "text/plain; charset=utf-8"
+            assert stream.headers["date"]
+            assert not {"connection", "upgrade"} & stream.headers.keys()
+
+
+async def test_fields_are_sent_once(app: App) -> None:
+    """An application that says who it is and how old its answer is has its way."""
+    async with serving(app) as client:
+        websocket = await client.websocket("/denied")
+        assert await websocket.receive_status() == "418"
+    assert [value for name, value in websocket.fields if name in ("date", "server")] == ["today", "teapot"]

@@ -211,7 +211,8 @@ class HTTP2Protocol(H2Protocol):
 
     def _refuse(self, stream_id: int, error: RequestError) -> None:
         body = error.detail.encode() + b"\n"
-        headers = [(b"content-length", b"%d" % len(body)), *error.headers]
+        length = (b"content-length", b"%d" % len(body))
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), length, *error.headers]  # h2 drops an Upgrade
         with suppress(h2.exceptions.ProtocolError):
             self._websockets.send_head(stream_id, error.status, headers)
             self.connection.send_data(stream_id, body, end_stream=True)
