@@ -141,7 +141,12 @@ REFUSALS = [
     pytest.param(upgrade(host=None), 400, "cannot be read", id="H15-no-host"),
     pytest.param(upgrade(b"Host: evil.com"), 400, "cannot be read", id="H15-two-hosts"),
     pytest.param(upgrade(target=b"@evil.com/"), 400, "slash", id="H17-at"),
-    pytest.param(upgrade(target=b"http://evil.com/"), 400, "slash", id="H17-absolute"),
+    pytest.param(upgrade(target=b"http://evil.com/"), 400, "same host", id="H17-absolute"),
+    pytest.param(upgrade(target=b"http://example.com:81/"), 400, "same host", id="H17-absolute-port"),
+    pytest.param(upgrade(target=b"http://example.com@evil.com/"), 400, "slash", id="H17-absolute-user"),
+    pytest.param(upgrade(target=b"http:///", host=b""), 400, "slash", id="H17-absolute-no-host"),
+    pytest.param(upgrade(target=b"ftp://example.com/"), 400, "slash", id="H17-absolute-scheme"),
+    pytest.param(upgrade(target=b"http://example.com#/"), 400, "slash", id="H17-absolute-fragment"),
     pytest.param(upgrade(target=b"*"), 400, "slash", id="H17-star"),
     pytest.param(upgrade(target=b"?q"), 400, "slash", id="H17-query-only"),
     pytest.param(upgrade(target=b"/%ff"), 400, "UTF-8", id="path-no-UTF-8"),
@@ -215,6 +220,23 @@ def test_a_refusal_is_a_whole_response(head: bytes, status: int, words: str) -> 
 def test_a_refusal_says_what_would_be_right(head: bytes, field: bytes) -> None:
     """The header fields that go with 405 and 426 are there."""
     assert field in encode_refusal(refusal_of(head))
+
+
+@pytest.mark.parametrize(
+    ("target", "raw_path", "query"),
+    [
+        (b"http://example.com/chat?x=1", b"/chat", b"x=1"),
+        (b"HTTPS://EXAMPLE.com//a?b?/c", b"//a", b"b?/c"),
+        (b"http://example.com", b"/", b""),
+        (b"http://example.com?x=/1", b"/", b"x=/1"),
+    ],
+)
+def test_h17_a_whole_url(target: bytes, raw_path: bytes, query: bytes) -> None:
+    """It may be the target of a request (RFC 6455 section 4.2.1); its path and its query are those of the WebSocket."""
+    made = judge(upgrade(target=target))
+    assert (made.raw_path, made.query_string) == (raw_path, query)
+    assert made.path == raw_path.decode()
+    assert made.request.values(b"host") == [b"example.com"]
 
 
 def test_h17_two_slashes_are_a_path() -> None:

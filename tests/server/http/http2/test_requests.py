@@ -73,3 +73,9 @@ async def test_fields_are_sent_once(app: App) -> None:
         websocket = await client.websocket("/denied")
         assert await websocket.receive_status() == "418"
     assert [value for name, value in websocket.fields if name in ("date", "server")] == ["today", "teapot"]
+
+
+async def test_a_whole_url_as_a_path(app: App) -> None:
+    """Over HTTP/2 the host has a field of its own, and a path is a path."""
+    async with serving(app) as client:
+        assert await (await client.websocket("https://localhost/")).receive_status() == "400"

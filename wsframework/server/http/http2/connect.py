@@ -33,8 +33,11 @@ def read_connect(fields: Headers) -> Handshake:
         raise no_proxy()
     if pseudo[b":protocol"] != b"websocket":
         raise RequestError(501, "The only protocol that can be asked for is websocket.")  # RFC 9220 section 3
+    path = pseudo.get(b":path", b"")
+    if not path.startswith(b"/"):  # the host has a field of its own (RFC 9113 section 8.3.1)
+        raise RequestError(400, "The path must begin with a slash.")
     headers = _regular(fields)
-    request = Request("GET", pseudo.get(b":path", b""), "1.1", [*headers, *_UPGRADE])
+    request = Request("GET", path, "1.1", [*headers, *_UPGRADE])
     handshake = check_upgrade(request)
     return attrs.evolve(handshake, request=attrs.evolve(request, http_version="2", headers=headers))
 
