@@ -77,8 +77,12 @@ class HeadReader:
         return RequestError(408, "The request did not arrive in time.") if self.begun else None
 
 
-async def read_arrival(receive_some: ReceiveSome, limits: Limits, *, first: bool = True) -> Arrival | None:
+async def read_arrival(
+    receive_some: ReceiveSome, limits: Limits, *, first: bool = True, deadline: float | None = None
+) -> Arrival | None:
     """Read until it is clear what the client wants. It is its ``first`` request, or was handed back.
+
+    Its time is over at the ``deadline``, as the clock of Trio has it; without one, `Limits.handshake_timeout` from now.
 
     Returns:
         None when the client left, or said nothing in time.
@@ -87,7 +91,7 @@ async def read_arrival(receive_some: ReceiveSome, limits: Limits, *, first: bool
         RequestError: what it wants cannot be served.
     """
     reader = HeadReader(limits, first=first)
-    with trio.move_on_after(limits.handshake_timeout):
+    with trio.move_on_at(trio.current_time() + limits.handshake_timeout if deadline is None else deadline):
         while data := await receive_some():
             arrival = reader.feed(data)
             if arrival is not None:
