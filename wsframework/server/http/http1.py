@@ -9,15 +9,12 @@ from typing import Any
 
 import h11
 import trio
-from hypercorn.config import Config
 from hypercorn.events import Event, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from ..access import SERVER_ANSWER, ServerAnswer, log_refusal
-from ..scope import Peers
 from .connection import HTTPConnection
 from .requests import RequestStream
 
@@ -26,32 +23,13 @@ _CLOSING = 1.0
 
 
 class HTTP1Connection(HTTPConnection):
-    """hypercorn's connection, for HTTP/1.1 alone.
+    """hypercorn's connection, for HTTP/1.1 alone. Its stream gives it one request at a time."""
 
-    Args:
-        app: the application, wrapped for hypercorn.
-        config: the configuration.
-        context: says when the server stops.
-        state: the lifespan's.
-        requests: the client, one request at a time.
-        peers: who it is.
-    """
-
-    def __init__(
-        self,
-        app: Any,
-        config: Config,
-        context: WorkerContext,
-        state: ConnectionState,
-        requests: RequestStream,
-        peers: Peers,
-    ) -> None:
-        super().__init__(app, config, context, state, requests, peers)
-        self._requests = requests
+    stream: RequestStream
 
     async def run(self) -> None:
         try:
-            async with (tasks := _Tasks(self._requests)):
+            async with (tasks := _Tasks(self.stream)):
                 self._task_group = tasks
                 protocol: Any = HTTP1Protocol(
                     self.app,
@@ -76,7 +54,7 @@ class HTTP1Connection(HTTPConnection):
 
     def _log_refusal(self, tasks: _Tasks) -> None:
         """A body that was refused with the head of its request, in one read, has reached no application."""
-        answer = self._requests.own_answer
+        answer = self.stream.own_answer
         if answer.error is not None and answer is not tasks.answer:
             log_refusal(self._peers.client, answer.error)
 
@@ -88,7 +66,7 @@ class HTTP1Connection(HTTPConnection):
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated) and event.idle:
-            self._requests.answered()
+            self.stream.answered()
         await super().protocol_send(event)
 
 

@@ -11,15 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
 from ....limits import Limits
 from ...head.handshake import Handshake
 from ...scope import Peers
 from ...streams import cut_when_cancelled
-from ..connection import HTTPConnection
+from ..connection import HTTPConnection, ServedApp
 from .protocol import HTTP2Protocol
 from .stream import ServeWebSocket, WebSocketStream
 from .tasks import Tasks
@@ -35,9 +33,7 @@ class HTTP2Connection(HTTPConnection):
     WebSockets and for the answers, for a second at most.
 
     Args:
-        app: the application, wrapped for hypercorn.
-        config: the configuration.
-        context: says when the server stops.
+        served: the application.
         state: the lifespan's.
         stream: the client.
         data: what was read from it before.
@@ -48,9 +44,7 @@ class HTTP2Connection(HTTPConnection):
 
     def __init__(
         self,
-        app: Any,
-        config: Config,
-        context: WorkerContext,
+        served: ServedApp,
         state: ConnectionState,
         stream: Any,
         data: bytes,
@@ -58,7 +52,7 @@ class HTTP2Connection(HTTPConnection):
         limits: Limits,
         serve_websocket: ServeWebSocket,
     ) -> None:
-        super().__init__(app, config, context, state, stream, peers)
+        super().__init__(served, state, stream, peers)
         self._data = data
         self._limits = limits
         self._serve_websocket = serve_websocket
