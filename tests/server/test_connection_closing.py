@@ -179,14 +179,17 @@ async def test_f30_the_client_is_gone_behind_messages_and_a_close_frame() -> Non
     assert client.gets() == b""
 
 
-async def test_a_client_that_has_ended_its_side_is_not_kept_for_long(upkeep: Upkeep, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("ping_interval", [None, 3])
+async def test_a_client_that_has_ended_its_side_is_not_kept_for_long(
+    ping_interval: float | None, upkeep: Upkeep, autojump_clock: MockClock
+) -> None:
     """Most often it is gone, which nobody can see: an endpoint that says nothing keeps it for the close timeout."""
-    client = await connected(upkeep)
+    client = await connected(upkeep, Limits(ping_interval=ping_interval))
     client.sends(client_text("one"), client_close(4000))
     client.leaves()
-    await trio.sleep(LIMITS.close_timeout - 1)
+    await trio.sleep(1)
     client.leaves()  # more than once: this is no news
-    await trio.sleep(0.9)
+    await trio.sleep(LIMITS.close_timeout - 1.1)
     assert not client.connection.gone
     await trio.sleep(0.2)
     assert client.wire.closed == 1
@@ -208,6 +211,7 @@ async def test_a_client_ends_its_side_before_all_was_read(upkeep: Upkeep) -> Non
         replies += client.gets()
     assert await receive_end(client) == (4000, "")
     assert replies + client.gets() == server_text("y") * count + server_close(4000)
+    assert client.wire.shut == 1
 
 
 # The client breaks a rule

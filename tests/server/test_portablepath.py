@@ -12,13 +12,14 @@ from hypercorn.config import Config
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.net.servers import client_context
-from tests.server.builders import server_close, upgrade
+from tests.server.builders import client_close, client_text, server_close, upgrade
 from tests.server.lines import Lines
 from tests.server.served import read, read_answer
 from tests.server.site import running
 from wsframework import Limits
 from wsframework.server.admission import Admission
 from wsframework.server.apprunner import AppRunner
+from wsframework.server.frames import encode_message
 from wsframework.server.portablepath import PortablePath
 from wsframework.server.scope import Peers
 from wsframework.server.upkeep import Upkeep
@@ -75,3 +76,25 @@ async def test_tls_and_the_head_have_one_deadline(waits: float, autojump_clock: 
         assert (await client.receive_some()).startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() == limits.handshake_timeout
         nursery.cancel_scope.cancel()
+
+
+async def test_last_words_to_a_client_that_has_ended_its_side() -> None:
+    """Its end is read again when our close frame is queued, and does not cut off what is on its way."""
+    reply = b"x" * 40 * 1024
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await wait_all_tasks_blocked()
+        await receive()
+        await send({"type": "websocket.send", "bytes": reply})
+        await receive()
+
+    async with running(app, Limits(inbox_messages=1), window=1024) as site:
+        await site.theirs.send_all(upgrade())
+        received = await read_answer(site.theirs)
+        await site.theirs.send_all(client_text("one") + client_close(4000))
+        await site.theirs.send_eof()
+        while data := await site.theirs.receive_some():
+            received += data
+    assert received == encode_message(reply) + server_close(4000)
