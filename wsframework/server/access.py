@@ -20,9 +20,6 @@ from .scope import Address
 # What a connection has for a reason when nobody gave one, and what the status says, too.
 _NO_REASON = "the handshake was refused"
 
-# The key in the scope under which the HTTP side leaves a `ServerAnswer`. No application sees it.
-SERVER_ANSWER = "wsframework.server_answer"
-
 ASGIEvent = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[ASGIEvent]]
 Send = Callable[[ASGIEvent], Awaitable[None]]
@@ -93,6 +90,10 @@ def log_refused_stream(client: Address | None, error: RequestError, fields: Head
         close_reason=error.detail,
     )
     log_access(record)
+
+
+# The key in the scope under which the HTTP side leaves a `ServerAnswer`. No application sees it.
+SERVER_ANSWER = "wsframework.server_answer"
 
 
 @attrs.define
