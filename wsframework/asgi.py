@@ -124,6 +124,8 @@ class ASGITransport(Transport):
         self._connected.set()
         match event["type"]:
             case "websocket.receive":
+                if self._mute:  # it came behind our close frame, and nobody is interested any more
+                    return
                 text = event.get("text")
                 self._inbox.append(event["bytes"] if text is None else text)
                 self._wake_receiver()

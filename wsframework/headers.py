@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110 section 5.6.2
 _NEVER_IN_A_VALUE = re.compile(rb"[\r\n\0]")
+_OF_A_BODY = frozenset((b"content-length", b"transfer-encoding"))  # 101 has none (RFC 9110 section 8.6, 9112 6.1)
 _THE_SERVERS = frozenset(
     (b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-protocol", b"sec-websocket-extensions")
 )
@@ -32,8 +33,8 @@ def check_accept(offered: Collection[str], subprotocol: str | None, headers: Ite
 
     Raises:
         TypeError: the headers are no pairs of bytes.
-        ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header must not travel or is the
-            server's own.
+        ValueError: the subprotocol was not offered (RFC 6455 section 4.2.2), or a header must not travel, is the
+            server's own, or speaks of a body.
     """
     if subprotocol is not None and subprotocol not in offered:
         offer = ", ".join(offered) or "none"
@@ -46,5 +47,7 @@ def check_accept(offered: Collection[str], subprotocol: str | None, headers: Ite
                 f"headers are a list of pairs of bytes, such as [(b'x-room', b'1')]; {pair!r} is none"
             ) from None
         check_header(name, value)
+        if name.lower() in _OF_A_BODY:
+            raise ValueError(f"{name.decode()} must not be in an answer that accepts, which has no body; leave it out")
         if name.lower() in _THE_SERVERS:
             raise ValueError(f"{name.decode()} is the server's to send; use accept(subprotocol=...) for a subprotocol")

@@ -44,7 +44,8 @@ class Limits:
     write_timeout: float = 10.0
     """How long a client may take less than 64 KiB, or all of it, of what waits for it; then the connection is cut."""
     close_timeout: float = 5.0
-    """How long the other side has to answer our close frame."""
+    """How long the other side has to answer our close frame, from when that has left. While something waits in front of
+    it: how long a client may take less than 64 KiB of that."""
     ping_interval: float | None = 20.0
     """Silence from a client after which it is sent a ping; None never pings."""
     ping_timeout: float = 20.0

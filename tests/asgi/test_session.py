@@ -47,6 +47,25 @@ async def test_the_end_as_the_client_said_it() -> None:
     assert [event["type"] for event in server.sent] == ["websocket.accept"]
 
 
+async def test_what_comes_behind_our_close_frame() -> None:
+    """It is not handed out, as on our own server: an endpoint that closes has heard enough."""
+    ends: list[Any] = []
+
+    class Brief(WebSocketEndpoint):
+        async def on_connect(self, websocket: WebSocket) -> None:
+            await websocket.accept()
+            await websocket.close(4000)
+            server.say("late")
+            await wait_all_tasks_blocked()
+            with pytest.raises(WebSocketDisconnect) as caught:
+                await websocket.receive_text()
+            ends.append(caught.value.code)
+
+    server = ASGIServer()
+    await Brief(server.scope, server.receive, server.send).dispatch()
+    assert ends == [4000]
+
+
 async def test_leaving_is_seen_while_a_hook_is_busy(autojump_clock: MockClock) -> None:
     """The client's leaving cancels children at once and a sleeping hook after its grace, as on our own server."""
     events: list[Any] = []

@@ -58,6 +58,17 @@ def half_close_behind_close(attack: Attack) -> None:
     client.ends()
 
 
+@in_rows(CASES, "F30 half-close behind a message and a close", outcome="closed 4000", verify=disconnects(4000))
+def half_close_behind_message_and_close(attack: Attack) -> None:
+    """The message was sent before, and the client still reads what becomes of it."""
+    client = attack.connect().upgrade()
+    client.send(client_text("last"), client_close(4000))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.frame() == (TEXT, b"last")
+    assert client.close_code() == 4000
+    client.ends()
+
+
 @in_rows(CASES, "F30 half-close without a close", outcome="closed 1006", verify=disconnects(1006))
 def half_close(attack: Attack) -> None:
     """Without a close frame the end of its side is the end."""

@@ -25,7 +25,7 @@ def refused(status: int, row: str, *request: bytes, field: str = "connection: cl
         client.send(*request)
         answer, fields, _ = client.response()
         assert answer == status
-        assert field in {f"{name}: {value}" for name, value in fields.items()}
+        assert any(f"{name}: {value}".startswith(field) for name, value in fields.items())
         client.ends()
 
     in_rows(CASES, row, outcome=f"refused {status}", **options)(run)
@@ -75,6 +75,7 @@ refused(400, "H15 two hosts", upgrade(b"Host: other.example"))
 refused(400, "H15 no host over HTTP", b"GET /path HTTP/1.1\r\n\r\n")
 refused(400, "H17 userinfo", upgrade(target=b"@evil.com/echo"))
 refused(400, "H17 absolute", upgrade(target=b"http://evil.com/echo"))
+accepted("H17 absolute and the same host", upgrade(target=b"http://example.com/echo?x"))
 refused(400, "H17 asterisk", upgrade(target=b"*"))
 refused(404, "H17 two slashes", upgrade(target=b"//evil/echo"))
 refused(400, "H18 no key", upgrade(sec_websocket_key=None))

@@ -116,7 +116,7 @@ def check_refusal(error: RequestError) -> None:
     assert error.status in _STATUSES, error
     status, fields, body = read_response(encode_refusal(error))
     assert status == error.status
-    assert fields[b"connection"] == b"close"
+    assert fields[b"connection"] in (b"close", b"close, Upgrade")
     assert body.decode().strip() == error.detail
 
 
@@ -137,7 +137,11 @@ def check_arrival(arrival: Arrival, data: bytes, limits: Limits) -> None:
     assert arrival.data == data[len(head) :]
     assert request.headers == arrival.handshake.request.headers
     assert isinstance(parser.next_event(), h11.EndOfMessage)
-    assert request.target.startswith(b"/")
+    assert arrival.handshake.raw_path.startswith(b"/")
+    if not request.target.startswith(b"/"):
+        url = urllib.parse.urlsplit(request.target)
+        assert url.scheme in (b"http", b"https")
+        assert url.netloc.lower() == dict(request.headers)[b"host"].lower()
     check_handshake(arrival.handshake, head)
 
 
@@ -237,6 +241,8 @@ TARGETS = [
     b"//evil",
     b"@evil/",
     b"http://evil/",
+    b"http://example.com/",
+    b"http://example.com?/",
     b"example.com:443",
     b"/\x80",
     b"",

@@ -24,6 +24,7 @@ from wsframework.server.wire import Receiver
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # the proof for that key, as RFC 6455 section 1.3 has it
+DATE = "Thu, 01 Jan 2026 00:00:00 GMT"  # of every answer, see conftest.py
 MASK = b"\x37\xfa\x21\x3d"
 
 

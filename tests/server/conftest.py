@@ -1,14 +1,24 @@
 """What the tests of connections share."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import trio
 
+from tests.server.builders import DATE
+from tests.server.lines import Lines
 from tests.server.served import LIMITS, Serve, Server
 from wsframework import Limits
+from wsframework.access_log import logger
 from wsframework.server.connection import Connection
 from wsframework.server.upkeep import Upkeep
+
+
+@pytest.fixture(autouse=True)
+def date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer was made at one time, so that two can be compared."""
+    monkeypatch.setattr("wsframework.server.head.response.formatdate", lambda usegmt: DATE)
 
 
 @pytest.fixture
@@ -35,3 +45,16 @@ async def serve(nursery: trio.Nursery, upkeep: Upkeep) -> AsyncIterator[Serve]:
     finally:
         for server in servers:
             server.connection.abandon()
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    """The access log, listened to."""
+    handler = Lines()
+    logger.addHandler(handler)
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.manager._clear_cache()  # type: ignore[attr-defined] # what setLevel does
+    yield handler
+    logger.removeHandler(handler)
+    monkeypatch.undo()
+    logger.manager._clear_cache()  # type: ignore[attr-defined]

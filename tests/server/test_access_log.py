@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from logging.handlers import QueueHandler
 from queue import SimpleQueue
@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from trio.testing import MockClock
 
+from tests.server.lines import Lines
 from wsframework import App, CloseCode, WebSocket, WebSocketEndpoint, WebSocketException
 from wsframework.access_log import ACCESS_LEVEL, ACCESS_REASON, AccessRecord, JSONFormatter, escape, logger
 from wsframework.server.access import HTTPAccess
@@ -31,38 +32,6 @@ HTTP_SCOPE = {
     "query_string": b"token=secret",
     "http_version": "1.1",
 }
-
-
-class Lines(logging.Handler):
-    """Keeps what was logged, and formats it as text, or as a formatter says."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    @property
-    def text(self) -> list[str]:
-        return [record.getMessage() for record in self.records]
-
-    @property
-    def access(self) -> list[AccessRecord]:
-        return [getattr(record, "access") for record in self.records]  # noqa: B009 - what a formatter does
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    """The access log, listened to."""
-    handler = Lines()
-    logger.addHandler(handler)
-    monkeypatch.setattr(logger, "level", logging.INFO)
-    logger.manager._clear_cache()  # type: ignore[attr-defined] # what setLevel does
-    yield handler
-    logger.removeHandler(handler)
-    monkeypatch.undo()
-    logger.manager._clear_cache()  # type: ignore[attr-defined]
 
 
 class Echo(WebSocketEndpoint):

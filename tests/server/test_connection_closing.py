@@ -145,15 +145,73 @@ async def test_f30_the_client_is_gone_right_behind_its_close_frame() -> None:
     assert client.wire.shut == 0
 
 
-async def test_f30_the_client_is_gone_behind_messages_and_a_close_frame() -> None:
-    """The messages are handed out, the code is the one it has sent, and nobody is answered."""
+async def test_f30_the_client_ends_its_side_behind_messages_and_a_close_frame() -> None:
+    """It may still read: the messages are handed out, replies go out, and the answer; then the connection is over."""
     client = await connected()
-    client.sends(client_text("one"), client_close(4000))
+    client.sends(client_text("one"), client_text("two"), client_close(4000))
     client.leaves()
+    assert client.wire.held  # or it would tell the same again and again
+    for word in ("one", "two"):
+        assert await client.connection.receive() == word
+        await client.connection.send(word)
+        client.leaves()  # which it does when it is asked to read on
+    assert await receive_end(client) == (4000, "")
+    assert client.gets() == server_text("one") + server_text("two") + server_close(4000)
+    assert client.wire.shut == 1
+    assert not client.wire.held
+    client.leaves()
+    assert client.wire.closed == 1
+
+
+async def test_f30_the_client_is_gone_behind_messages_and_a_close_frame() -> None:
+    """The messages are handed out, the code is the one it has sent, and the first reply finds that nobody is there."""
+    client = await connected()
+    client.sends(client_text("one"), client_text("two"), client_close(4000))
+    client.leaves()
+    client.wire.broken = True
     assert await client.connection.receive() == "one"
+    assert not client.connection.gone
+    await client.connection.send("reply")
+    client.connection.flush()
+    assert client.wire.closed == 1
+    assert await client.connection.receive() == "two"
     assert await receive_end(client) == (4000, "")
     assert client.gets() == b""
+
+
+@pytest.mark.parametrize("ping_interval", [None, 3])
+async def test_a_client_that_has_ended_its_side_is_not_kept_for_long(
+    ping_interval: float | None, upkeep: Upkeep, autojump_clock: MockClock
+) -> None:
+    """Most often it is gone, which nobody can see: an endpoint that says nothing keeps it for the close timeout."""
+    client = await connected(upkeep, Limits(ping_interval=ping_interval))
+    client.sends(client_text("one"), client_close(4000))
+    client.leaves()
+    await trio.sleep(1)
+    client.leaves()  # more than once: this is no news
+    await trio.sleep(LIMITS.close_timeout - 1.1)
+    assert not client.connection.gone
+    await trio.sleep(0.2)
     assert client.wire.closed == 1
+    assert await client.connection.receive() == "one"
+    assert await receive_end(client) == (4000, "")
+
+
+async def test_a_client_ends_its_side_before_all_was_read(upkeep: Upkeep) -> None:
+    """A close frame behind more messages than the inbox takes is found, and answered behind all of them."""
+    client = await connected(upkeep)
+    count = 3 * LIMITS.inbox_messages
+    client.sends(*[client_text("x")] * count, client_close(4000))
+    client.leaves()
+    replies = b""
+    for _ in range(count):
+        assert await client.connection.receive() == "x"
+        await client.connection.send("y")
+        await wait_all_tasks_blocked()
+        replies += client.gets()
+    assert await receive_end(client) == (4000, "")
+    assert replies + client.gets() == server_text("y") * count + server_close(4000)
+    assert client.wire.shut == 1
 
 
 # The client breaks a rule

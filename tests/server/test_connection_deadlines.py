@@ -135,6 +135,36 @@ async def test_what_waits_behind_our_close_frame(client: Client, autojump_clock:
     assert client.connection.gone
 
 
+async def test_a_client_that_still_takes_what_waits_is_not_cut(client: Client, autojump_clock: MockClock) -> None:
+    """Progress renews the close timeout, too; it begins anew when our close frame has left."""
+    client.falls_behind(b"x" * 256 * KIB)
+    await client.connection.close()
+    for _ in range(4):
+        await trio.sleep(4.9)
+        assert not client.connection.gone
+        client.takes(64 * KIB)
+    client.takes()
+    assert client.gets().endswith(server_close(1000))
+    await trio.sleep(4.9)
+    assert not client.connection.gone
+    await trio.sleep(0.2)
+    assert client.connection.gone
+
+
+async def test_a_client_that_takes_too_little_of_what_waits_is_cut(client: Client, autojump_clock: MockClock) -> None:
+    """Behind our close frame as well it has to take 64 KiB in time."""
+    client.falls_behind(b"x" * 256 * KIB)
+    await client.connection.close()
+    await trio.sleep(2)
+    client.takes(64 * KIB)
+    await trio.sleep(4)
+    client.takes(64 * KIB - 1)
+    await trio.sleep(0.9)
+    assert not client.connection.gone
+    await trio.sleep(0.2)
+    assert client.connection.gone
+
+
 async def test_a_refusal_that_is_not_taken(upkeep: Upkeep, autojump_clock: MockClock) -> None:
     """A client that does not even read the answer to its handshake is cut off."""
     client = arrive(upkeep, LIMITS)

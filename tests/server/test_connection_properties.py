@@ -86,6 +86,8 @@ class Story:
                 if not self.client.connection.gone:
                     assert not self.client.connection.behind, "the client takes everything, and something stays"
                     self.client.leaves()
+                    # Which is not the end at once where a close frame of its own has not been answered.
+                    await trio.sleep(LIMITS.close_timeout + 0.1)
                 # And now every task that waits for the client ends, or the example does not.
             self._check()
             assert self.client.connection.gone

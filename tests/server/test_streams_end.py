@@ -49,6 +49,29 @@ async def test_we_close(serve: Serve) -> None:
     assert server.gone == 1
 
 
+async def test_the_client_ends_its_side_behind_its_close_frame(serve: Serve, nursery: trio.Nursery) -> None:
+    """It may still read: replies to what came before reach it, however slowly, and so does our close frame."""
+    server, client = await start(serve, window=KIB)
+    await client.send_all(client_text("one") + client_text("two") + client_close(4000))
+    await client.send_eof()
+    await wait_all_tasks_blocked()
+    reply = b"x" * 40 * KIB
+
+    async def answer() -> None:
+        for _ in range(2):
+            await server.connection.receive()
+        await server.connection.send(reply)
+        with pytest.raises(WebSocketDisconnect, match="4000"):
+            await server.connection.receive()
+
+    nursery.start_soon(answer)
+    await wait_all_tasks_blocked()
+    expected = encode_message(reply) + server_close(4000)
+    assert await read(client, len(expected)) == expected
+    await server.ended.wait()
+    assert server.gone == 1
+
+
 async def test_we_close_behind_a_backlog(serve: Serve, nursery: trio.Nursery) -> None:
     """Every byte leaves, then the close frame, then the end of the stream."""
     server, client = await start(serve, window=KIB)

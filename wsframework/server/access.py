@@ -15,6 +15,7 @@ from ..close import REFUSED
 from ..errors import RequestError
 from .connection import Connection
 from .head.handshake import Handshake
+from .head.request import Headers
 from .scope import Address
 
 ASGIEvent = MutableMapping[str, Any]
@@ -71,6 +72,38 @@ def log_refusal(client: Address | None, error: RequestError, handshake: Handshak
     log_access(record)
 
 
+def log_refused_stream(client: Address | None, error: RequestError, fields: Headers) -> None:
+    """Log a request of HTTP/2 that the server refused by itself. Unlike one of HTTP/1.1 its head was always read."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    known = {name: value.decode("latin-1") for name, value in fields if name.startswith(b":")}
+    path = known.get(b":path")  # a proxy is asked for a host, and for no path
+    record = AccessRecord(
+        type="websocket" if known.get(b":protocol") == "websocket" else "http",
+        client=_name(client),
+        method=known.get(b":method"),
+        path=None if path is None else path.partition("?")[0],
+        http_version="2",
+        status=error.status,
+        close_reason=error.detail,
+    )
+    log_access(record)
+
+
+# The key in the scope under which the HTTP side leaves a `ServerAnswer`. No application sees it.
+SERVER_ANSWER = "wsframework.server_answer"
+
+
+@attrs.define
+class ServerAnswer:
+    """What the server itself has answered to a request that an application has got already; None while it has not.
+
+    From then on nothing of what the application sends reaches the client.
+    """
+
+    error: RequestError | None = None
+
+
 class HTTPAccess:
     """Wraps an application to log its HTTP requests. WebSockets and the lifespan pass through.
 
@@ -84,8 +117,10 @@ class HTTPAccess:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif logger.isEnabledFor(logging.INFO):
-            await _Exchange(scope, receive, send).run(self._app)
+            return
+        answer = scope.pop(SERVER_ANSWER, None) or ServerAnswer()
+        if logger.isEnabledFor(logging.INFO):
+            await _Exchange(scope, receive, send, answer).run(self._app)
         else:
             await _run(self._app, scope, receive, send)
 
@@ -93,10 +128,13 @@ class HTTPAccess:
 class _Exchange:
     """A request and its answer, which are measured as they pass."""
 
-    def __init__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    def __init__(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, servers_answer: ServerAnswer
+    ) -> None:
         self._scope = scope
         self._asgi_receive = receive
         self._asgi_send = send
+        self._servers_answer = servers_answer
         self._status: int | None = None
         self._left = False
         self._bytes_in = self._bytes_out = 0
@@ -120,20 +158,23 @@ class _Exchange:
 
     async def _send(self, event: ASGIEvent) -> None:
         # What is answered to a client that has left, such as Starlette's 500 for that, is no answer.
-        if event["type"] == "http.response.start" and not self._left:
-            self._status = event["status"]
-        self._bytes_out += len(event.get("body") or b"")
+        if not self._left and self._servers_answer.error is None:
+            if event["type"] == "http.response.start":
+                self._status = event["status"]
+            self._bytes_out += len(event.get("body") or b"")
         await self._asgi_send(event)
 
     def _log(self, duration: float) -> None:
         scope = self._scope
+        error = self._servers_answer.error
         record = AccessRecord(
             type="http",
             client=_name(scope.get("client")),
             method=scope["method"],
             path=_path(scope),
             http_version=scope["http_version"],
-            status=self._status,
+            status=self._status if error is None else error.status,
+            close_reason="" if error is None else error.detail,
             duration=duration,
             bytes_in=self._bytes_in,
             bytes_out=0 if scope["method"] == "HEAD" else self._bytes_out,

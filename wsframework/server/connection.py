@@ -9,9 +9,10 @@ finished, or the connection is aborted. While more messages wait to be handled, 
 scheduler tick later at the latest.
 
 How it ends (RFC 6455 section 7). The client's close frame is answered at once when nothing it sent before is waiting.
-Otherwise those messages are handled first, replies to them still go out, and the answer follows. After our last byte
-the sending direction is shut down and what still comes in is thrown away until the client closes too: closing a socket
-that has unread bytes would send a reset, and the reset can overtake our close frame.
+Otherwise those messages are handled first, replies to them still go out, and the answer follows, also to a client that
+has ended its side of the wire behind its close frame: it may still read. After our last byte the sending direction is
+shut down and what still comes in is thrown away until the client closes too: closing a socket that has unread bytes
+would send a reset, and the reset can overtake our close frame.
 
 The words for that: we are *mute* when our last byte is sent or queued; the client is *finished* when nothing more is
 expected of it, only that it goes; the connection is *gone* when the socket is let go. A client that is finished while
@@ -117,8 +118,10 @@ class Connection(Intake):
         """The wire has room: send on from the outbox, then let everybody know who waits for that."""
         if not self._drain():
             return
-        if self._client_finished and self._mute:
-            self._shut_down()
+        if self._mute:
+            self._close_by = trio.current_time() + self._limits.close_timeout  # our last words have left only now
+            if self._client_finished:
+                self._shut_down()
         if self.mailbox is not None and not self._mute:
             self.mailbox.drained()
         self._wake_senders()
@@ -159,6 +162,15 @@ class Connection(Intake):
         self._begin_end(code, reason)  # first, because the answer may find nobody, and that is not how it ended
         if not self._inbox:
             self._finish_end()
+
+    def _hear_end(self, reason: str) -> None:
+        """A client may end its side right behind its close frame, and still read what we have to say to that."""
+        if not self._said_goodbye or self._mute or self._outbox is not None:
+            super()._hear_end(reason)
+            return
+        self._hold()  # or the wire would tell the end again and again
+        self._close_by = min(self._close_by, trio.current_time() + self._limits.close_timeout)
+        self._upkeep.watch(self, self._close_by)
 
     # The endpoint's side
 
@@ -348,9 +360,9 @@ class Connection(Intake):
         self._in_debt = False  # what it still sends costs nothing: it is thrown away
         self._close_by = trio.current_time() + self._limits.close_timeout
         self._upkeep.watch(self, self._close_by)
-        self._read_on()
         if self._client_finished:
             self._shut_down()
+        self._read_on()
 
     def _shut_down(self) -> None:
         """Both sides have said their last: end our direction, now or when the outbox is empty."""
@@ -381,20 +393,28 @@ class Connection(Intake):
         """Look at every clock of this connection; return when to look again."""
         if self.gone:
             return inf
-        if now >= self._close_by:
+        end_by = self._end_by
+        if now >= end_by:
             self._lose("the client did not end the connection in time")
             return inf
         if self._mute:
-            return self._close_by
+            return end_by
         patience = self._patience
         if now >= patience:
             self._lose(f"the client took too little in {self._limits.write_timeout:g} s")
             return inf
-        again = min(patience, self._keep_alive(now))
+        again = min(patience, end_by, self._keep_alive(now))
         if self._throttle is not None and self._in_debt:
             self._look_at_debt(self._throttle, now)
             again = min(again, self._close_by if self._mute else self._throttle.next_look)
         return again
+
+    @property
+    def _end_by(self) -> float:
+        """When the client must have ended the connection. Our last words may wait behind what it still takes."""
+        if self._outbox is None:
+            return self._close_by
+        return max(self._close_by, self._outbox.stalled_since + self._limits.close_timeout)
 
     def _keep_alive(self, now: float) -> float:
         if not self.accepted:

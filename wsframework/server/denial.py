@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..headers import check_header
 from ..transport import RawHeaders
-from .head.response import encode_head
+from .head.response import date_field, encode_head
 
 _WITHOUT_BODY = (204, 304)
 _OURS = (b"connection", b"transfer-encoding")
@@ -36,7 +36,10 @@ class Denial:
         fields = [(name, value) for name, value in headers if name.lower() not in _OURS]
         for name, value in fields:
             check_header(name, value)
-        has_end = status in _WITHOUT_BODY or any(name.lower() == b"content-length" for name, _ in fields)
+        names = {name.lower() for name, _ in fields}
+        if b"date" not in names:
+            fields.append(date_field())
+        has_end = status in _WITHOUT_BODY or b"content-length" in names
         self._chunked = http_version == "1.1" and not has_end
         if self._chunked:
             fields.append((b"Transfer-Encoding", b"chunked"))

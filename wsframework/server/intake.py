@@ -92,7 +92,7 @@ class Intake(Sender):
     def received(self, data: bytes) -> None:
         """Take in what the socket gave; empty means the client has closed its side or is gone."""
         if not data:
-            self._left("the client left without a close frame")
+            self._hear_end("the client left without a close frame")
             return
         self._keepalive.heard = True
         receiver = self._receiver
@@ -168,6 +168,10 @@ class Intake(Sender):
         if self.close_code is None and not self._reading_on:
             self._tell_session(False)
 
+    def _hear_end(self, reason: str) -> None:
+        """The client sends no more. Most often that means that it is gone."""
+        self._left(reason)
+
     def _left(self, reason: str) -> None:
         """The client is gone, once what came from it has been read."""
         if self._reader.behind:
@@ -208,7 +212,7 @@ class Intake(Sender):
             return
         if not self._reader.behind:
             if self._leaving:
-                self._lose(self._leaving)
+                self._hear_end(self._leaving)
             else:
                 self._held = False
                 self._wire.resume()

@@ -30,14 +30,12 @@ class PortablePath:
         runner: runs the application.
         limits: the bounds of a connection.
         tls: the certificate for secure connections, if there are any.
-        tls_timeout: seconds for the handshake of TLS; those for a request head hold, too.
     """
 
-    def __init__(self, runner: AppRunner, limits: Limits, tls: ssl.SSLContext | None, tls_timeout: float) -> None:
+    def __init__(self, runner: AppRunner, limits: Limits, tls: ssl.SSLContext | None) -> None:
         self._runner = runner
         self._limits = limits
         self._tls = tls
-        self._tls_timeout = min(limits.handshake_timeout, tls_timeout)
 
     def take_in(self, sock: socket.socket, visit: Visit) -> None:
         """Serve a socket. Owns it from here on, unless this raises."""
@@ -62,7 +60,7 @@ class PortablePath:
         try:
             stream = _as_stream(sock)
             if visit.peers.secure:
-                await self._serve_secure(stream, visit)
+                await self.serve_secure(stream, visit)
             else:
                 await self.serve(stream, visit)
         except Exception:
@@ -72,11 +70,13 @@ class PortablePath:
             visit.lost()  # unless it has had another outcome
             visit.leave()
 
-    async def _serve_secure(self, stream: trio.SocketStream, visit: Visit) -> None:
+    async def serve_secure(self, stream: trio.abc.Stream, visit: Visit) -> None:
+        """Serve a stream from the handshake of TLS on, which has one deadline with the request head behind it."""
         assert self._tls is not None
+        deadline = trio.current_time() + self._limits.handshake_timeout
         secure = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
         try:
-            with trio.fail_after(self._tls_timeout):
+            with trio.fail_at(deadline):
                 await secure.do_handshake()
         except (trio.BrokenResourceError, trio.TooSlowError):
             await trio.aclose_forcefully(stream)
@@ -88,14 +88,27 @@ class PortablePath:
             go_on = partial(self.serve, secure, visit, None, SEND_SIZE)
             await self._runner.serve_http(secure, b"", visit, go_on)
         else:
-            await self.serve(secure, visit)
+            await self.serve(secure, visit, deadline=deadline)
 
     async def serve(
-        self, stream: Any, visit: Visit, report: ReportError | None = None, buffer: int = SEND_SIZE, data: bytes = b""
+        self,
+        stream: Any,
+        visit: Visit,
+        report: ReportError | None = None,
+        buffer: int = SEND_SIZE,
+        data: bytes = b"",
+        *,
+        deadline: float | None = None,
     ) -> None:
-        """Serve a stream from its request head on, of which ``data`` has come already. Owns the stream.
+        """Serve a stream from its request head on. Owns the stream.
 
-        ``report``, if given, is told of errors of the application besides the log. ``buffer`` is that of `StreamWire`.
+        Args:
+            stream: the client.
+            visit: its visit.
+            report: if given, told of errors of the application besides the log.
+            buffer: that of `StreamWire`.
+            data: what of the head has come already.
+            deadline: of the head, see `read_arrival`.
         """
 
         async def receive_some() -> bytes:
@@ -109,13 +122,14 @@ class PortablePath:
             except trio.BrokenResourceError:
                 return b""
 
+        arrival = None
         try:
-            arrival = await read_arrival(receive_some, self._limits, first=not data)
+            arrival = await read_arrival(receive_some, self._limits, first=not data, deadline=deadline)
             if arrival is not None and arrival.handshake is not None and self._runner.draining:
                 raise stopping()
         except RequestError as error:
             visit.refused(error.status)
-            log_refusal(visit.peers.client, error)
+            log_refusal(visit.peers.client, error, None if arrival is None else arrival.handshake)
             await self.refuse(stream, error)
             return
         except BaseException:
@@ -134,6 +148,7 @@ class PortablePath:
                 nursery.start_soon(wire.run, connection)
                 try:
                     await self._runner.run(connection, scope)
+                    await wire.closed.wait()
                 except BaseException:  # a cancellation, which trio may have put into a group
                     wire.close_after(GOODBYE)
                     raise

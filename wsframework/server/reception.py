@@ -63,7 +63,7 @@ class Reception:
         self._admission = Admission(limits)
         self._upkeep = Upkeep()
         self._runner = AppRunner(app, config, limits, state, self._upkeep, compression)
-        self._portable = PortablePath(self._runner, limits, tls, config.ssl_handshake_timeout)
+        self._portable = PortablePath(self._runner, limits, tls)
         self._reactor = ReactorPath(self._runner, limits, self._upkeep, tls) if reactor.AVAILABLE else None
         self._lingering = 0
 

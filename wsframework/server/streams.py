@@ -25,6 +25,9 @@ class StreamWire:
     Args:
         stream: the stream.
         buffer: bytes that may be on their way before the connection counts as behind. One write may be, in any case.
+
+    Attributes:
+        closed: set when the stream is closed, and `run` has nothing more to do.
     """
 
     def __init__(self, stream: trio.abc.Stream, buffer: int = SEND_SIZE) -> None:
@@ -39,6 +42,7 @@ class StreamWire:
         self._room = ParkingLot()  # the reader, while it is held
         # Shielded: when the server is cancelled there is still a close frame to send. `close` ends it.
         self._scope = trio.CancelScope(shield=True)
+        self.closed: trio.Event = trio.Event()
 
     async def run(self, connection: Connection) -> None:
         """Read and write for this connection until it is closed."""
@@ -54,6 +58,7 @@ class StreamWire:
             connection.abandon()
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
+            self.closed.set()
 
     async def _read(self) -> None:
         data = b"?"
@@ -67,7 +72,8 @@ class StreamWire:
                 self._connection.hung_up()
             while self._held:
                 await self._room.park()
-            self._connection.received(data)
+            if data or not self._shut:  # else both sides have ended, and the writer may still be at our last words
+                self._connection.received(data)
 
     async def _write(self) -> None:
         while True:

@@ -103,11 +103,6 @@ class TLSWire:
         """Some of what it took has not been taken by the system yet."""
         return bool(self._records)
 
-    @property
-    def alpn_protocol(self) -> str | None:
-        """What client and server agreed to speak, once the handshake is done."""
-        return self._tls.selected_alpn_protocol()
-
     # What the wire below calls
 
     def received(self, data: bytes) -> None:

@@ -108,7 +108,7 @@ class HTTP2Client:
             case h2.events.ConnectionTerminated():
                 self.goodbye = event.error_code
             case h2.events.ResponseReceived():
-                self._streams[event.stream_id].take_head(dict(event.headers))
+                self._streams[event.stream_id].take_head(list(event.headers))
             case h2.events.DataReceived():
                 self._streams[event.stream_id].take_data(event.data, event.flow_controlled_length)
             case h2.events.StreamEnded():
@@ -123,7 +123,8 @@ class HTTP2Stream:
     """A stream, as a client sees it.
 
     Attributes:
-        headers: of the answer.
+        fields: of the answer, as they came.
+        headers: the same, by name.
         reset: the code with which the server has reset it, if it has.
         ended: nothing more will come, for whatever reason.
         finished: because the server has ended it.
@@ -132,6 +133,7 @@ class HTTP2Stream:
     def __init__(self, client: HTTP2Client, number: int) -> None:
         self.client = client
         self.number = number
+        self.fields: Fields = []
         self.headers: dict[str, str] = {}
         self.reset: int | None = None
         self.ended = False
@@ -140,8 +142,9 @@ class HTTP2Stream:
         self._data = bytearray()
         self._news = trio.Event()
 
-    def take_head(self, headers: dict[str, str]) -> None:
-        self.headers = headers
+    def take_head(self, fields: Fields) -> None:
+        self.fields = fields
+        self.headers = dict(fields)
         self._tell()
 
     def take_data(self, data: bytes, size: int) -> None:

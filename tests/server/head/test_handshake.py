@@ -6,7 +6,7 @@ import attrs
 import h11
 import pytest
 
-from tests.server.builders import ACCEPT, KEY, handshake, upgrade
+from tests.server.builders import ACCEPT, DATE, KEY, handshake, upgrade
 from wsframework import Limits
 from wsframework.errors import RequestError
 from wsframework.headers import check_header
@@ -141,7 +141,12 @@ REFUSALS = [
     pytest.param(upgrade(host=None), 400, "cannot be read", id="H15-no-host"),
     pytest.param(upgrade(b"Host: evil.com"), 400, "cannot be read", id="H15-two-hosts"),
     pytest.param(upgrade(target=b"@evil.com/"), 400, "slash", id="H17-at"),
-    pytest.param(upgrade(target=b"http://evil.com/"), 400, "slash", id="H17-absolute"),
+    pytest.param(upgrade(target=b"http://evil.com/"), 400, "same host", id="H17-absolute"),
+    pytest.param(upgrade(target=b"http://example.com:81/"), 400, "same host", id="H17-absolute-port"),
+    pytest.param(upgrade(target=b"http://example.com@evil.com/"), 400, "slash", id="H17-absolute-user"),
+    pytest.param(upgrade(target=b"http:///", host=b""), 400, "slash", id="H17-absolute-no-host"),
+    pytest.param(upgrade(target=b"ftp://example.com/"), 400, "slash", id="H17-absolute-scheme"),
+    pytest.param(upgrade(target=b"http://example.com#/"), 400, "slash", id="H17-absolute-fragment"),
     pytest.param(upgrade(target=b"*"), 400, "slash", id="H17-star"),
     pytest.param(upgrade(target=b"?q"), 400, "slash", id="H17-query-only"),
     pytest.param(upgrade(target=b"/%ff"), 400, "UTF-8", id="path-no-UTF-8"),
@@ -191,7 +196,9 @@ def test_a_refusal_is_a_whole_response(head: bytes, status: int, words: str) -> 
     response = client.next_event()
     assert isinstance(response, h11.Response)
     assert response.status_code == status
-    assert (b"connection", b"close") in response.headers
+    fields = dict(response.headers)
+    assert fields[b"connection"].split(b", ")[0] == b"close"
+    assert fields[b"date"] == DATE.encode()
     body = client.next_event()
     assert isinstance(body, h11.Data)
     assert bytes(body.data).decode() == error.detail + "\n"
@@ -204,12 +211,32 @@ def test_a_refusal_is_a_whole_response(head: bytes, status: int, words: str) -> 
         (upgrade(sec_websocket_version=b"8"), b"\r\nsec-websocket-version: 13\r\n"),
         (upgrade(method=b"POST"), b"\r\nallow: GET\r\n"),
         (upgrade(version=b"1.0"), b"\r\nupgrade: websocket\r\n"),
+        (upgrade(version=b"1.0"), b"\r\nConnection: close, Upgrade\r\n"),
+        (upgrade(sec_websocket_version=b"8"), b"\r\nupgrade: websocket\r\n"),
+        (upgrade(sec_websocket_version=b"8"), b"\r\nConnection: close, Upgrade\r\n"),
     ],
-    ids=["H19", "H20-POST", "H20-HTTP/1.0"],
+    ids=["H19", "H20-POST", "H20-HTTP/1.0", "H20-option", "H19-protocol", "H19-option"],
 )
 def test_a_refusal_says_what_would_be_right(head: bytes, field: bytes) -> None:
     """The header fields that go with 405 and 426 are there."""
     assert field in encode_refusal(refusal_of(head))
+
+
+@pytest.mark.parametrize(
+    ("target", "raw_path", "query"),
+    [
+        (b"http://example.com/chat?x=1", b"/chat", b"x=1"),
+        (b"HTTPS://EXAMPLE.com//a?b?/c", b"//a", b"b?/c"),
+        (b"http://example.com", b"/", b""),
+        (b"http://example.com?x=/1", b"/", b"x=/1"),
+    ],
+)
+def test_h17_a_whole_url(target: bytes, raw_path: bytes, query: bytes) -> None:
+    """It may be the target of a request (RFC 6455 section 4.2.1); its path and its query are those of the WebSocket."""
+    made = judge(upgrade(target=target))
+    assert (made.raw_path, made.query_string) == (raw_path, query)
+    assert made.path == raw_path.decode()
+    assert made.request.values(b"host") == [b"example.com"]
 
 
 def test_h17_two_slashes_are_a_path() -> None:
@@ -299,6 +326,13 @@ def test_headers_that_are_the_servers(name: bytes) -> None:
     """An application cannot send a second proof, or agree on what was not agreed on."""
     with pytest.raises(ValueError, match="is the server's to send"):
         encode_accept(handshake(), None, [(name, b"x")])
+
+
+@pytest.mark.parametrize("name", [b"Content-Length", b"transfer-encoding"])
+def test_headers_of_a_body(name: bytes) -> None:
+    """An answer that accepts has none, and clients that believe these would wait for one."""
+    with pytest.raises(ValueError, match="has no body; leave it out"):
+        encode_accept(handshake(), None, [(name, b"0")])
 
 
 @pytest.mark.parametrize(("status", "line"), [(403, b"HTTP/1.1 403 Forbidden"), (299, b"HTTP/1.1 299 ")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
@@ -18,6 +19,8 @@ from .request import HeaderField, Request
 from .response import encode_head
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_WEBSOCKET = (b"upgrade", b"websocket")  # which 426 names (RFC 9110 section 15.5.22)
+_WHOLE_URL = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 _USUAL_CONNECTION = ([b"upgrade"], [b"keep-alive, upgrade"])
 _USUAL_UPGRADE = [b"websocket"]
 
@@ -46,7 +49,7 @@ def check_upgrade(request: Request) -> Handshake:
         RequestError: it asks for something else, or wrongly.
     """
     if request.http_version != "1.1":
-        raise RequestError(426, "WebSocket needs HTTP/1.1.", ((b"upgrade", b"websocket"),))
+        raise RequestError(426, "WebSocket needs HTTP/1.1.", (_WEBSOCKET,))
     if request.method != "GET":
         raise RequestError(405, "A WebSocket handshake is a GET request.", ((b"allow", b"GET"),))
     _check_tokens(request)
@@ -56,8 +59,10 @@ def check_upgrade(request: Request) -> Handshake:
     for value in request.values(b"sec-websocket-extensions"):
         _ascii(value)  # what they mean is looked at when one may be accepted, but they must be words
     if request.values(b"sec-websocket-version") != [b"13"]:
-        raise RequestError(426, "This server speaks WebSocket version 13.", ((b"sec-websocket-version", b"13"),))
-    raw_path, _, query = request.target.partition(b"?")
+        version = (b"sec-websocket-version", b"13")
+        raise RequestError(426, "This server speaks WebSocket version 13.", (_WEBSOCKET, version))
+    target = request.target if request.target.startswith(b"/") else _cut_url(request)
+    raw_path, _, query = target.partition(b"?")
     return Handshake(
         request, _check_key(request), _decode_path(raw_path), raw_path, query, _offered_subprotocols(request)
     )
@@ -89,6 +94,22 @@ def _check_key(request: Request) -> bytes:
     if len(nonce) != 16:
         raise RequestError(400, "Sec-WebSocket-Key must stand for 16 bytes.")
     return keys[0]
+
+
+def _cut_url(request: Request) -> bytes:
+    """Return the target from its path on, where it is a whole URL, which it may be (RFC 6455 section 4.2.1).
+
+    The host of that URL counts more than the Host field (RFC 9112 section 3.2.2), and a client has to send the same in
+    both. If it does not, somebody is deceived: a proxy that looked at one of them, or the check of the Origin, which
+    looks at the other.
+    """
+    url = _WHOLE_URL.fullmatch(request.target)
+    if url is None:
+        return request.target
+    host, rest = url.groups()
+    if [host.lower()] != [value.lower() for value in request.values(b"host")]:
+        raise RequestError(400, "The request target and the Host header must name the same host.")
+    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def _decode_path(raw_path: bytes) -> str:

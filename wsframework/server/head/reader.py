@@ -77,8 +77,12 @@ class HeadReader:
         return RequestError(408, "The request did not arrive in time.") if self.begun else None
 
 
-async def read_arrival(receive_some: ReceiveSome, limits: Limits, *, first: bool = True) -> Arrival | None:
+async def read_arrival(
+    receive_some: ReceiveSome, limits: Limits, *, first: bool = True, deadline: float | None = None
+) -> Arrival | None:
     """Read until it is clear what the client wants. It is its ``first`` request, or was handed back.
+
+    Its time is over at the ``deadline``, as the clock of Trio has it; without one, `Limits.handshake_timeout` from now.
 
     Returns:
         None when the client left, or said nothing in time.
@@ -87,7 +91,7 @@ async def read_arrival(receive_some: ReceiveSome, limits: Limits, *, first: bool
         RequestError: what it wants cannot be served.
     """
     reader = HeadReader(limits, first=first)
-    with trio.move_on_after(limits.handshake_timeout):
+    with trio.move_on_at(trio.current_time() + limits.handshake_timeout if deadline is None else deadline):
         while data := await receive_some():
             arrival = reader.feed(data)
             if arrival is not None:
@@ -99,6 +103,11 @@ async def read_arrival(receive_some: ReceiveSome, limits: Limits, *, first: bool
     return None
 
 
+def no_proxy() -> RequestError:
+    """Say that nobody is connected to elsewhere; a new one each time, since a raised error collects where it was."""
+    return RequestError(405, "This server is no proxy.", ((b"allow", b"GET, HEAD, POST"),))
+
+
 def _may_begin_a_request(byte: int) -> bool:
     """Tell HTTP from TLS and from noise: a method is letters."""
     return 65 <= byte <= 90 or 97 <= byte <= 122
@@ -107,7 +116,7 @@ def _may_begin_a_request(byte: int) -> bool:
 def _judge(data: bytes, end: int, limits: Limits) -> Arrival:
     request = parse_request(data[:end], limits)
     if request.method == "CONNECT":
-        raise RequestError(405, "This server is no proxy.", ((b"allow", b"GET, HEAD, POST"),))
+        raise no_proxy()
     if request.wants_websocket:
         return Arrival(check_upgrade(request), data[end:])
     return Arrival(None, data)

@@ -71,7 +71,7 @@ def parse_request(head: bytes, limits: Limits) -> Request:
     plain = parse_plain(head)
     if plain is not None:
         target, fields = plain
-        _check_number(len(fields), limits)
+        check_number(len(fields), limits)
         return Request("GET", target, "1.1", fields)
     if _LONE_LINE_BREAK.search(head):
         raise RequestError(400, "Lines must end with CR and LF.")
@@ -87,7 +87,7 @@ def parse_request(head: bytes, limits: Limits) -> Request:
         raise RequestError(error.error_status_hint, "The request cannot be read.") from error
     if not isinstance(event, h11.Request):
         raise RequestError(400, "The request cannot be read.")
-    _check_number(len(event.headers), limits)
+    check_number(len(event.headers), limits)
     if event.http_version not in _VERSIONS:  # h11 takes any two digits, and for some of them wants no Host
         raise RequestError(505, "This server speaks HTTP/1.1.")
     headers = [(name.lower(), value) for name, value in event.headers.raw_items()]
@@ -97,6 +97,11 @@ def parse_request(head: bytes, limits: Limits) -> Request:
     return Request(event.method.decode("ascii"), event.target, event.http_version.decode("ascii"), headers)
 
 
-def _check_number(fields: int, limits: Limits) -> None:
+def check_number(fields: int, limits: Limits) -> None:
+    """Refuse a head with so many fields if that is too many.
+
+    Raises:
+        RequestError: it is.
+    """
     if fields > limits.request_fields:
         raise RequestError(431, f"A request has at most {limits.request_fields} header fields.")

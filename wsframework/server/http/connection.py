@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 from hypercorn.config import Config
 from hypercorn.events import Event, Updated
 from hypercorn.trio.tcp_server import TCPServer
@@ -16,13 +17,26 @@ from hypercorn.typing import ConnectionState
 from ..scope import Peers
 
 
+@attrs.frozen
+class ServedApp:
+    """What all connections of a server share.
+
+    Attributes:
+        app: the application, wrapped for hypercorn.
+        config: the configuration.
+        context: says when the server stops.
+    """
+
+    app: Any
+    config: Config
+    context: WorkerContext
+
+
 class HTTPConnection(TCPServer):
     """A connection that hypercorn serves. What it sends may meet a client that has just left.
 
     Args:
-        app: the application, wrapped for hypercorn.
-        config: the configuration.
-        context: says when the server stops.
+        served: the application.
         state: the lifespan's.
         stream: the client.
         peers: who it is.
@@ -30,10 +44,8 @@ class HTTPConnection(TCPServer):
 
     stream: Any
 
-    def __init__(
-        self, app: Any, config: Config, context: WorkerContext, state: ConnectionState, stream: Any, peers: Peers
-    ) -> None:
-        super().__init__(app, config, context, state, stream)
+    def __init__(self, served: ServedApp, state: ConnectionState, stream: Any, peers: Peers) -> None:
+        super().__init__(served.app, served.config, served.context, state, stream)
         self._peers = peers
 
     async def protocol_send(self, event: Event) -> None:

@@ -19,6 +19,7 @@ from ..access import HTTPAccess
 from ..head.reader import HTTP2_PREFACE
 from ..scope import Peers
 from ..streams import DeadlineStream, cut_when_cancelled
+from .connection import ServedApp
 from .http1 import HTTP1Connection
 from .http2.connection import HTTP2Connection
 from .http2.stream import ServeWebSocket
@@ -45,12 +46,10 @@ class HandOff:
         self, app: Any, config: Config, state: dict[str, Any], limits: Limits, serve_websocket: ServeWebSocket
     ) -> None:
         logged: Any = HTTPAccess(_with_checkpoints(app))
-        self._app = ASGIWrapper(logged)
-        self._config = _bounded(config, limits)
+        self._served = ServedApp(ASGIWrapper(logged), _bounded(config, limits), WorkerContext(None))
         self._state = state
         self._limits = limits
         self._serve_websocket = serve_websocket
-        self._context = WorkerContext(None)
         self._open: set[RequestStream] = set()
 
     async def serve(self, stream: trio.abc.Stream, data: bytes, peers: Peers, go_on: GoOn) -> None:
@@ -78,28 +77,25 @@ class HandOff:
         self, stream: trio.abc.Stream, data: bytes, peers: Peers, on_return: Callable[[bytes], None]
     ) -> None:
         requests = RequestStream(DeadlineStream(stream, self._limits.write_timeout), data, self._limits, on_return)
-        if self._context.terminated.is_set():
+        if self._served.context.terminated.is_set():
             requests.stop()
         self._open.add(requests)
         try:
             async with _closing(stream, lambda: not requests.returned):
                 async with cut_when_cancelled(stream, lambda: not requests.returned):
-                    state = self._new_state()
-                    await HTTP1Connection(self._app, self._config, self._context, state, requests, peers).run()
+                    await HTTP1Connection(self._served, self._new_state(), requests, peers).run()
         finally:
             self._open.discard(requests)
 
     async def _serve_http2(self, client: trio.abc.Stream, data: bytes, peers: Peers) -> None:
         stream = DeadlineStream(client, self._limits.write_timeout)
         connection = HTTP2Connection(
-            self._app,
-            self._config,
-            self._context,
+            self._served,
             self._new_state(),
             stream,
             data,
             peers,
-            self._limits.body_timeout,
+            self._limits,
             self._serve_websocket,
         )
         async with _closing(client):
@@ -110,7 +106,7 @@ class HandOff:
 
     async def stop(self) -> None:
         """Have idle connections close, and the others when they have been answered."""
-        await self._context.terminated.set()
+        await self._served.context.terminated.set()
         for requests in list(self._open):
             requests.stop()
 

@@ -9,14 +9,12 @@ from typing import Any
 
 import h11
 import trio
-from hypercorn.config import Config
 from hypercorn.events import Event, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from ..scope import Peers
+from ..access import SERVER_ANSWER, ServerAnswer, log_refusal
 from .connection import HTTPConnection
 from .requests import RequestStream
 
@@ -25,32 +23,13 @@ _CLOSING = 1.0
 
 
 class HTTP1Connection(HTTPConnection):
-    """hypercorn's connection, for HTTP/1.1 alone.
+    """hypercorn's connection, for HTTP/1.1 alone. Its stream gives it one request at a time."""
 
-    Args:
-        app: the application, wrapped for hypercorn.
-        config: the configuration.
-        context: says when the server stops.
-        state: the lifespan's.
-        requests: the client, one request at a time.
-        peers: who it is.
-    """
-
-    def __init__(
-        self,
-        app: Any,
-        config: Config,
-        context: WorkerContext,
-        state: ConnectionState,
-        requests: RequestStream,
-        peers: Peers,
-    ) -> None:
-        super().__init__(app, config, context, state, requests, peers)
-        self._requests = requests
+    stream: RequestStream
 
     async def run(self) -> None:
         try:
-            async with TaskGroup() as tasks:
+            async with (tasks := _Tasks(self.stream)):
                 self._task_group = tasks
                 protocol: Any = HTTP1Protocol(
                     self.app,
@@ -67,10 +46,17 @@ class HTTP1Connection(HTTPConnection):
                 # It is not idle: a request is here. hypercorn would close it at once while the server drains, and
                 # whoever asks then whether it is ready is to be told that it is not.
                 await self._read_data()
+                self._log_refusal(tasks)
                 await self.idle_task.stop()  # or the socket would stay open for as long as an idle one
         except OSError:
             pass
         await self._close()
+
+    def _log_refusal(self, tasks: _Tasks) -> None:
+        """A body that was refused with the head of its request, in one read, has reached no application."""
+        answer = self.stream.own_answer
+        if answer.error is not None and answer is not tasks.answer:
+            log_refusal(self._peers.client, answer.error)
 
     async def _close(self) -> None:
         # Shielded, and bounded: the task that comes here may be the application's, whose response Starlette cancels as
@@ -80,8 +66,28 @@ class HTTP1Connection(HTTPConnection):
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated) and event.idle:
-            self._requests.answered()
+            self.stream.answered()
         await super().protocol_send(event)
+
+
+class _Tasks(TaskGroup):
+    """hypercorn's task group, in which the access log hears of what is answered before hypercorn.
+
+    Args:
+        requests: where that is.
+
+    Attributes:
+        answer: that of the newest request that has reached an application.
+    """
+
+    def __init__(self, requests: RequestStream) -> None:
+        super().__init__()
+        self._requests = requests
+        self.answer: ServerAnswer | None = None
+
+    async def spawn_app(self, app: Any, config: Any, scope: Any, send: Any) -> Any:
+        self.answer = scope[SERVER_ANSWER] = self._requests.own_answer
+        return await super().spawn_app(app, config, scope, send)
 
 
 class HTTP1Protocol(H11Protocol):

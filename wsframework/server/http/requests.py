@@ -23,6 +23,7 @@ import trio
 
 from ...errors import RequestError
 from ...limits import Limits
+from ..access import ServerAnswer
 from ..head.reader import HeadReader
 from ..head.response import encode_refusal
 from ..streams import DeadlineStream
@@ -48,6 +49,7 @@ class RequestStream:
 
     Attributes:
         returned: the connection has gone back.
+        own_answer: to the request that hypercorn has got last, if it is answered here.
     """
 
     def __init__(self, stream: DeadlineStream, data: bytes, limits: Limits, on_return: Callable[[bytes], None]) -> None:
@@ -65,6 +67,7 @@ class RequestStream:
         self._stopping = False
         self._idle = trio.CancelScope()  # around the wait for another request
         self.returned: bool = False
+        self.own_answer: ServerAnswer = ServerAnswer()
 
     def answered(self) -> None:
         """Hypercorn has answered the request, and is ready for another."""
@@ -91,6 +94,7 @@ class RequestStream:
         if head:
             self._answered = trio.Event()
             self._answering = False
+            self.own_answer = ServerAnswer()
             self._request = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.request_head)
             return await self._pass_on(self._request, head)
         return b""
@@ -172,6 +176,7 @@ class RequestStream:
         """Say why no more of this body is read, unless an answer is on its way already."""
         self._refused = True
         if not self._answering:
+            self.own_answer.error = error
             await self._stream.send_all(encode_refusal(error))
         raise trio.BrokenResourceError(error.detail)
 

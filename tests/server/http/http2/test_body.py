@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 from h2.errors import ErrorCodes
-from hypercorn.config import Config
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Mount
-from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.net.http2.client import HTTP2Client, HTTP2Stream, connected
+from tests.net.http2.client import HTTP2Client, HTTP2Stream
+from tests.server.http.http2.serving import serving
 from wsframework import App, Limits
 from wsframework.server.http.http2.body import RequestBody
-from wsframework.server.reception import Reception
-from wsframework.server.scope import Peers
 
 LIMITS = Limits(body_timeout=20)
 
@@ -116,18 +112,6 @@ class Watched:
         return "a page"
 
 
-@asynccontextmanager
-async def serving(app: App) -> AsyncIterator[HTTP2Client]:
-    ours, theirs = memory_stream_pair()
-    reception = Reception(app, Config(), LIMITS, {})
-    async with reception.running() as nursery:
-        nursery.start_soon(reception.handle_stream, ours, Peers())
-        async with connected(theirs) as client:  # type: ignore[arg-type] # it is no socket
-            yield client
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-
-
 async def post(client: HTTP2Client, path: str) -> HTTP2Stream:
     fields = [(":method", "POST"), (":authority", "localhost"), (":scheme", "https"), (":path", path)]
     return await client.request(fields, end=False)
@@ -137,7 +121,7 @@ async def post(client: HTTP2Client, path: str) -> HTTP2Stream:
 async def test_408(autojump_clock: MockClock, sent: bytes) -> None:
     """The client is told, its stream ends, the route hears of it, and the connection serves on."""
     watched = Watched()
-    async with serving(watched.app) as client:
+    async with serving(watched.app, LIMITS) as client:
         stream = await post(client, "/size")
         if sent:
             await stream.send(sent)
@@ -158,7 +142,7 @@ async def test_408(autojump_clock: MockClock, sent: bytes) -> None:
 async def test_a_body_that_is_being_answered(autojump_clock: MockClock) -> None:
     """There can be no other status any more: the stream is reset, so that nobody takes the answer for whole."""
     watched = Watched()
-    async with serving(watched.app) as client:
+    async with serving(watched.app, LIMITS) as client:
         stream = await post(client, "/echo/")
         await stream.send(b"one")
         assert await stream.receive(3) == b"one"
@@ -170,7 +154,7 @@ async def test_a_body_that_is_being_answered(autojump_clock: MockClock) -> None:
 
 async def test_an_idle_connection_ends_behind_it(autojump_clock: MockClock) -> None:
     """A stream that was given up keeps nothing open: the connection is as idle as one without it."""
-    async with serving(Watched().app) as client:
+    async with serving(Watched().app, LIMITS) as client:
         await (await post(client, "/size")).receive_all()
         await client.ended.wait()
         assert trio.current_time() < 2 * LIMITS.body_timeout

@@ -41,7 +41,7 @@ class _Queue(StreamBuffer):
 
     async def close(self) -> None:
         await super().close()
-        self._stream.end()
+        self._stream.lose()
 
 
 class WebSocketCarrier:
@@ -79,7 +79,7 @@ class WebSocketCarrier:
     def end(self) -> None:
         """The client is gone: so it is for each of them."""
         for stream in list(self._open.values()):
-            stream.end()
+            stream.lose()
 
     # What a stream calls
 
@@ -97,7 +97,9 @@ class WebSocketCarrier:
 
     def send_head(self, stream_id: int, status: int, headers: Headers) -> None:
         """Send the head of an answer, as `answer` does, with h2's own errors, and without a wake of who sends."""
-        fields = [(b":status", b"%d" % status), *headers, *self._config.response_headers("h2")]
+        given = {name for name, _ in headers}
+        ours = [field for field in self._config.response_headers("h2") if field[0] not in given]
+        fields = [(b":status", b"%d" % status), *headers, *ours]
         self._connection.send_headers(stream_id, fields)
 
     def queued(self, stream_id: int) -> int:

@@ -11,14 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from ....limits import Limits
 from ...head.handshake import Handshake
 from ...scope import Peers
 from ...streams import cut_when_cancelled
-from ..connection import HTTPConnection
+from ..connection import HTTPConnection, ServedApp
 from .protocol import HTTP2Protocol
 from .stream import ServeWebSocket, WebSocketStream
 from .tasks import Tasks
@@ -34,32 +33,28 @@ class HTTP2Connection(HTTPConnection):
     WebSockets and for the answers, for a second at most.
 
     Args:
-        app: the application, wrapped for hypercorn.
-        config: the configuration.
-        context: says when the server stops.
+        served: the application.
         state: the lifespan's.
         stream: the client.
         data: what was read from it before.
         peers: who it is.
-        body_timeout: seconds that an application waits for more of a body.
+        limits: those of a request's fields, and of the time that its body may take.
         serve_websocket: serves a WebSocket to its end.
     """
 
     def __init__(
         self,
-        app: Any,
-        config: Config,
-        context: WorkerContext,
+        served: ServedApp,
         state: ConnectionState,
         stream: Any,
         data: bytes,
         peers: Peers,
-        body_timeout: float,
+        limits: Limits,
         serve_websocket: ServeWebSocket,
     ) -> None:
-        super().__init__(app, config, context, state, stream, peers)
+        super().__init__(served, state, stream, peers)
         self._data = data
-        self._body_timeout = body_timeout
+        self._limits = limits
         self._serve_websocket = serve_websocket
         # Shielded: the applications end first.
         self._wires = trio.CancelScope(shield=True)
@@ -69,7 +64,7 @@ class HTTP2Connection(HTTPConnection):
             async with trio.open_nursery() as apps:
                 self._tasks = Tasks(apps)
                 self._http2 = HTTP2Protocol(
-                    self, self._tasks, self._peers, self._body_timeout, self._run_websocket, self._wires.cancel
+                    self, self._tasks, self._peers, self._limits, self._run_websocket, self._wires.cancel
                 )
                 protocol: Any = self._http2
                 self.protocol = protocol
@@ -116,7 +111,7 @@ class HTTP2Connection(HTTPConnection):
         """Serve a WebSocket, and forget its stream once it is closed."""
         try:
             await self._serve_websocket(stream, handshake, self._peers)
+            await stream.closed.wait()  # its Connection has deadlines for what is still to leave, and for the client
         finally:
-            with trio.move_on_after(_GOODBYE) as scope:
-                scope.shield = True
+            with trio.move_on_after(_GOODBYE, shield=True):
                 await stream.closed.wait()

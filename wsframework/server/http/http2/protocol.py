@@ -29,8 +29,10 @@ from priority.priority import DeadlockError, TooManyStreamsError
 from trio.lowlevel import ParkingLot, checkpoint
 
 from ....errors import RequestError
+from ....limits import Limits
+from ...access import ServerAnswer, log_refused_stream
 from ...head.handshake import Handshake
-from ...head.request import Headers
+from ...head.request import Headers, check_number
 from ...scope import Peers
 from ..floods import BodyGauge, FloodGauge
 from .body import RequestBody
@@ -54,7 +56,7 @@ class HTTP2Protocol(H2Protocol):
         server: hypercorn's side of the socket.
         tasks: where it starts things.
         peers: who it is.
-        body_timeout: seconds that an application waits for more of a body.
+        limits: those of a request's fields, and of the time that its body may take.
         serve_websocket: serves a WebSocket until its stream is closed.
         on_last: called when the connection was stopped, and has no WebSocket any more.
     """
@@ -64,7 +66,7 @@ class HTTP2Protocol(H2Protocol):
         server: TCPServer,
         tasks: Tasks,
         peers: Peers,
-        body_timeout: float,
+        limits: Limits,
         serve_websocket: Callable[[WebSocketStream, Handshake], Awaitable[None]],
         on_last: Callable[[], None],
     ) -> None:
@@ -80,7 +82,7 @@ class HTTP2Protocol(H2Protocol):
             server.protocol_send,
         )
         self._tasks = tasks
-        self._body_timeout = body_timeout
+        self._limits = limits
         self._serve_websocket = serve_websocket
         self._on_last = on_last
         self._signal = Signal()
@@ -187,6 +189,7 @@ class HTTP2Protocol(H2Protocol):
         fields: Headers = [(bytes(name), bytes(value)) for name, value in request.headers]
         pseudo = {name: value for name, value in fields if name.startswith(b":")}
         try:
+            check_number(len(fields) - len(pseudo), self._limits)
             if pseudo.get(b":method") == b"CONNECT":
                 handshake = read_connect(fields)
                 stream = self._websockets.open(request.stream_id)
@@ -195,29 +198,34 @@ class HTTP2Protocol(H2Protocol):
                 self._turn_away(request.stream_id)
             elif pseudo.get(b":method", b"").isascii() and pseudo.get(b":path", b"").isascii():
                 number = request.stream_id
-                taken, late = partial(self._taken, number), partial(self._give_up, number)
-                self._tasks.next_body = RequestBody(taken, late, self._body_timeout)
+                answer = ServerAnswer()
+                taken, late = partial(self._taken, number), partial(self._give_up, number, answer)
+                self._tasks.next_body = RequestBody(taken, late, self._limits.body_timeout)
+                self._tasks.next_answer = answer
                 await super()._create_stream(request)
             else:
                 raise RequestError(400, "The request cannot be read.")
         except RequestError as error:
+            log_refused_stream(self.client, error, fields)
             self._refuse(request.stream_id, error)
 
     def _refuse(self, stream_id: int, error: RequestError) -> None:
         body = error.detail.encode() + b"\n"
-        headers = [(b"content-length", b"%d" % len(body)), *error.headers]
+        length = (b"content-length", b"%d" % len(body))
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), length, *error.headers]  # h2 drops an Upgrade
         with suppress(h2.exceptions.ProtocolError):
             self._websockets.send_head(stream_id, error.status, headers)
             self.connection.send_data(stream_id, body, end_stream=True)
 
-    async def _give_up(self, stream_id: int) -> None:
+    async def _give_up(self, stream_id: int, answer: ServerAnswer) -> None:
         """A body has stopped coming: say so unless an answer has begun, and end the stream, which tells who waits."""
         stream = self.streams.get(stream_id)
         if stream is None:
             return
         code = h2.errors.ErrorCodes.CANCEL
         if stream.state is ASGIHTTPState.REQUEST:
-            self._refuse(stream_id, RequestError(408, "The body of the request did not arrive in time."))
+            answer.error = RequestError(408, "The body of the request did not arrive in time.")
+            self._refuse(stream_id, answer.error)
             code = h2.errors.ErrorCodes.NO_ERROR  # what was answered holds (RFC 9113 section 8.1)
         with suppress(h2.exceptions.ProtocolError):
             self.connection.reset_stream(stream_id, code)
@@ -274,7 +282,10 @@ class HTTP2Protocol(H2Protocol):
                 await self.has_data.clear()
             else:
                 if stream_id in self.stream_buffers:
-                    await self._send_data(stream_id)
+                    # A client may reset a stream while its data leaves. It is forgotten then, and hypercorn, which
+                    # still looks at it behind that, does not find it.
+                    with suppress(KeyError):
+                        await self._send_data(stream_id)
                     self._gauge.sent()
                 else:
                     self.priority.remove_stream(stream_id)

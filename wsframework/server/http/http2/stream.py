@@ -60,6 +60,7 @@ class WebSocketStream:
         self._receiver: Receiver | None = None
         self._early = bytearray()  # before there is a receiver
         self._ended = False  # the client sends no more
+        self._lost = False  # and nothing can be sent to it
         self._answered = False
         self._held = False
         self._wanted = False
@@ -91,11 +92,19 @@ class WebSocketStream:
 
     async def handle(self, event: StreamEvent) -> None:
         """An event of the stream, from hypercorn."""
-        if isinstance(event, EndBody | StreamClosed):
-            self.end()
+        match event:
+            case EndBody():
+                self._end()
+            case StreamClosed():
+                self.lose()
 
-    def end(self) -> None:
-        """The client sends no more, or is gone."""
+    def lose(self) -> None:
+        """The client is gone."""
+        self._lost = True
+        self._end()
+
+    def _end(self) -> None:
+        """The client sends no more; it may still be reading."""
         if not self._ended:
             self._ended = True
             if self._receiver is not None:
@@ -110,7 +119,7 @@ class WebSocketStream:
     # What the connection calls
 
     def send(self, data: bytes | memoryview) -> int:
-        if self.closed.is_set():
+        if self._lost:
             raise OSError(errno.EPIPE, "the stream is closed")
         if not self._answered:
             self._answered = True
@@ -140,9 +149,13 @@ class WebSocketStream:
     def shut_down(self) -> None:
         self._shut = True
         self._carrier.end_stream(self.stream_id)
+        if self._ended and self._receiver is not None:  # and was told so when it still had something to say
+            self._receiver.received(b"")
 
     def close(self) -> None:
         if not self.closed.is_set():
             self.closed.set()
+            self._lost = True
+            self.resume()  # what was held back is a part of the window of the whole connection, too
             # Our last words may still be queued: a client ends its side with its close frame, without awaiting ours.
             self._carrier.forget(self.stream_id, finish=self._shut and self._ended)
