@@ -23,7 +23,12 @@ from .servers import OURS, Peer, find_peers, open_server
 PER_SECOND = 4000
 
 # System calls, by what stands in the names of the kernel's functions; what calls what is known inside of it.
-CALLS = {"sys_send": "system: send", "sys_write": "system: send", "sys_recv": "system: receive", "epoll": "system: epoll"}
+CALLS = {
+    "sys_send": "system: send",
+    "sys_write": "system: send",
+    "sys_recv": "system: receive",
+    "epoll": "system: epoll",
+}
 SYSTEM = "system: the rest"
 PYTHON = "Python: interpreter and objects"
 LIBC = "C library: malloc, locks, copying"
