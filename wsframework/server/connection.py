@@ -18,14 +18,12 @@ from collections.abc import Callable
 import trio
 from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
-from ..close import REFUSED, CloseCode
 from ..compression import Compression, Deflate, choose
 from ..errors import ProtocolError, WebSocketStateError
 from ..limits import Limits
 from ..transport import Message, RawHeaders, WireFormat
 from ..waking import BURST
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
-from .denial import Denial
 from .ending import Ending
 from .frames import PLAIN_FRAMES, Close, Opcode, Ping, Pong, encode_frame, encode_message
 from .head.handshake import Handshake, encode_accept
@@ -207,32 +205,6 @@ class Connection(Ending):
         super()._begin_end(code, reason, by_us=by_us)
         if self._pings is not None:
             self._pings.end()
-
-    async def start_response(self, status: int, headers: RawHeaders) -> None:
-        await checkpoint_if_cancelled()
-        if self._mute and not self.accepted:
-            await checkpoint()
-            raise self.disconnect()
-        if self.accepted or self._denial is not None:
-            raise WebSocketStateError("a handshake is refused once, and before it is accepted")
-        version = None if self._handshake is None else self._handshake.request.http_version
-        self._denial = Denial(status, headers, version)
-        self._handshake = None
-        self.status = status
-        self._write(self._denial.head)
-
-    async def send_body(self, body: bytes, more: bool) -> None:
-        if self._denial is None:
-            raise WebSocketStateError("a response body needs a response: send websocket.http.response.start first")
-        await self._checkpoint()
-        if self._mute:
-            raise self.disconnect()
-        if body:
-            self._write(self._denial.encode(body))
-        if not more:
-            self._refused(self._denial.end, CloseCode.ABNORMAL_CLOSURE, REFUSED)
-        elif self._outbox is not None:
-            await self._wait_until_taken()
 
     def _lose(self, reason: str) -> None:
         if not self.gone:

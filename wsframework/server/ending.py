@@ -20,10 +20,12 @@ from math import inf
 from typing import Any
 
 import trio
+from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..close import REFUSED, CloseCode
-from ..errors import RequestError
+from ..errors import RequestError, WebSocketStateError
 from ..limits import Limits
+from ..transport import RawHeaders
 from .denial import Denial
 from .frames import Opcode, encode_close, encode_frame
 from .head.handshake import Handshake
@@ -115,6 +117,32 @@ class Ending(Intake):
         self._lose("the server let go of the connection")
 
     # By us
+
+    async def start_response(self, status: int, headers: RawHeaders) -> None:
+        await checkpoint_if_cancelled()
+        if self._mute and not self.accepted:
+            await checkpoint()
+            raise self.disconnect()
+        if self.accepted or self._denial is not None:
+            raise WebSocketStateError("a handshake is refused once, and before it is accepted")
+        version = None if self._handshake is None else self._handshake.request.http_version
+        self._denial = Denial(status, headers, version)
+        self._handshake = None
+        self.status = status
+        self._write(self._denial.head)
+
+    async def send_body(self, body: bytes, more: bool) -> None:
+        if self._denial is None:
+            raise WebSocketStateError("a response body needs a response: send websocket.http.response.start first")
+        await self._checkpoint()
+        if self._mute:
+            raise self.disconnect()
+        if body:
+            self._write(self._denial.encode(body))
+        if not more:
+            self._refused(self._denial.end, CloseCode.ABNORMAL_CLOSURE, REFUSED)
+        elif self._outbox is not None:
+            await self._wait_until_taken()
 
     def refuse(self, error: RequestError, code: int = CloseCode.ABNORMAL_CLOSURE, reason: str = REFUSED) -> None:
         """Answer the handshake with an error, unless it has been answered. The code and reason stay on our side."""
