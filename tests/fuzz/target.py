@@ -17,8 +17,10 @@ Mutation = Callable[[random.Random, bytes], bytes]
 
 CORPUS = Path(__file__).parent / "corpus"
 
-_SECONDS = 0.05  # CPU time that one run may take, and for each piece that it is fed in:
-_SECONDS_PER_PIECE = 20e-6
+_STEPS = 500_000  # of `walk`, as long as which one run may take, and for each piece that it is fed in:
+_STEPS_PER_PIECE = 300
+_WALK = 20_000  # steps that are timed beside a run
+_QUICK = 0.01, 5e-6  # seconds, and for each piece, that are too few to time anything beside them
 _MEMORY = 256 * 1024  # bytes that one run may have at a time, and for each byte that it is fed:
 _MEMORY_PER_BYTE = 64  # an empty ping of six bytes becomes an event of about a hundred and fifty
 
@@ -58,18 +60,33 @@ class Target(ABC):
 def within_time(run: Callable[[], T], pieces: int = 1) -> T:
     """Run a parser and fail if it takes more CPU time than it may.
 
-    Another program on the same core costs no CPU time of ours, but a collection of garbage or a cold cache does: so
-    the least of three runs counts.
+    It is timed in steps of some other work that is done right after it, for what slows down one slows down the other: a
+    slow machine, or a neighbour on the same core. A collection of garbage does not: so the least of five runs counts.
     """
-    allowed = _SECONDS + pieces * _SECONDS_PER_PIECE
-    spent = []
-    for _ in range(3):
-        begin = time.thread_time()
-        result = run()
-        spent.append(time.thread_time() - begin)
-        if spent[-1] <= allowed:
+    allowed = _STEPS + pieces * _STEPS_PER_PIECE
+    taken = []
+    for _ in range(5):
+        spent, result = timed(run)
+        if spent <= _QUICK[0] + pieces * _QUICK[1]:
             return result
-    raise AssertionError(f"took {min(spent) * 1000:.0f} ms of CPU time, {allowed * 1000:.0f} are allowed")
+        taken.append(spent / timed(walk)[0] * _WALK)
+        if taken[-1] <= allowed:
+            return result
+    raise AssertionError(f"took as long as {min(taken):.0f} steps of other work, {allowed} are allowed")
+
+
+def timed(run: Callable[[], T]) -> tuple[float, T]:
+    """The CPU time of this thread that it takes, in seconds, and what it returns."""
+    begin = time.thread_time()
+    result = run()
+    return time.thread_time() - begin, result
+
+
+def walk() -> None:
+    """Do what parsers do: look at a byte, call something, keep what it returns."""
+    data, kept = bytes(256), {}
+    for number in range(_WALK):
+        kept[number & 7] = data[number & 255 :: 64]
 
 
 def within_memory(run: Callable[[], object], size: int) -> None:
