@@ -6,10 +6,10 @@ from collections.abc import Collection, Hashable
 from typing import Any
 
 import trio
-from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 
 from ..encoding import to_message
 from ..errors import WebSocketStateError
+from ..waking import Burst
 from ..websocket import WebSocket
 from .from_thread import FromThread
 from .place import Place
@@ -18,12 +18,8 @@ from .receipt import Receipt
 from .registry import Registry
 from .topic import Topic, check_topic
 
-# A publisher that never waits must neither starve the program nor outrun the pump, whatever it publishes to: after this
-# many broadcasts the next one lets others run.
-_BURST = 64
 
-
-class Publisher:
+class Publisher(Burst):
     """The half of a `Hub` that publishes.
 
     Args:
@@ -31,10 +27,13 @@ class Publisher:
         block_timeout: seconds that it waits for clients that have subscribed with ``Overflow.BLOCK``.
     """
 
+    # One that never waits must neither starve the program nor outrun the pump, whatever it publishes to.
+    _burst_size = 64
+
     def __init__(self, registry: Registry, block_timeout: float) -> None:
+        super().__init__()
         self._registry = registry
         self._block_timeout = block_timeout
-        self._burst = _BURST
         self._from_thread: FromThread | None = None  # while the hub runs
 
     async def broadcast(
@@ -66,12 +65,7 @@ class Publisher:
 
         If it is cancelled: the message was not published.
         """
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = _BURST
-            await checkpoint()
+        await self._checkpoint()
         self._check(topic)
         publication = self._make(data, exclude, to, key)
         subject = self._registry.topics.get(topic)

@@ -22,7 +22,6 @@ from ..compression import Compression, Deflate, choose
 from ..errors import ProtocolError, WebSocketStateError
 from ..limits import Limits
 from ..transport import Message, RawHeaders, WireFormat
-from ..waking import BURST
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
 from .ending import Ending
 from .frames import PLAIN_FRAMES, Close, Opcode, Ping, Pong, encode_frame, encode_message
@@ -147,12 +146,7 @@ class Connection(Ending):
         self._reader.expect_compression(Inflater(agreement.client_window_bits, agreement.client_takeover))
 
     async def send(self, message: Message) -> None:
-        self._burst -= 1
-        if self._burst:
-            await checkpoint_if_cancelled()
-        else:
-            self._burst = BURST
-            await checkpoint()
+        await self._checkpoint()
         if self._mute:
             await checkpoint()
             raise self.disconnect()
