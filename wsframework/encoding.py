@@ -56,6 +56,12 @@ def expect_bytes(message: Message) -> bytes:
     return message
 
 
+def check_mode(mode: str) -> None:
+    """Raise ValueError unless it is one that ``send_json`` and ``receive_json`` know."""
+    if mode not in ("text", "binary"):
+        raise ValueError(f'mode is "text" or "binary", not {mode!r}')
+
+
 def _make_json_decoder(type_: Any) -> Decoder:
     try:
         decode = msgspec.json.Decoder(type_).decode

@@ -15,7 +15,7 @@ from .asgi import ASGITransport
 from .close import CloseCode, describe
 from .compression import COMPRESSION
 from .elsewhere import OF_WEBSOCKETS, CalledOtherwise
-from .encoding import decode_json, encode_json, expect_bytes, expect_text, explain_wrong_type
+from .encoding import check_mode, decode_json, encode_json, expect_bytes, expect_text, explain_wrong_type
 from .errors import ClientGone, WebSocketDisconnect, WebSocketStateError
 from .transport import Transport
 
@@ -154,7 +154,7 @@ class WebSocket(HTTPConnection[Any], CalledOtherwise, elsewhere=OF_WEBSOCKETS):
 
         Raises and is cancelled like `receive_text`; what is no JSON is `InvalidData` with 1007.
         """
-        _check_mode(mode)
+        check_mode(mode)
         return decode_json(await (self.receive_text() if mode == "text" else self.receive_bytes()))
 
     def iter_text(self) -> Messages[str]:
@@ -167,7 +167,7 @@ class WebSocket(HTTPConnection[Any], CalledOtherwise, elsewhere=OF_WEBSOCKETS):
 
     def iter_json(self, mode: Mode = "text") -> Messages[Any]:
         """Iterate over JSON messages until the client leaves."""
-        _check_mode(mode)
+        check_mode(mode)
         return Messages(partial(self.receive_json, mode))
 
     def __aiter__(self) -> Messages[str | bytes]:
@@ -216,7 +216,7 @@ class WebSocket(HTTPConnection[Any], CalledOtherwise, elsewhere=OF_WEBSOCKETS):
 
         Waits, raises and is cancelled like `send_text`. A value that JSON cannot hold is a ``TypeError``.
         """
-        _check_mode(mode)
+        check_mode(mode)
         payload = encode_json(data)
         await self.transport.send(payload.decode() if mode == "text" else payload)
 
@@ -348,8 +348,3 @@ def _find_transport(scope: Scope, receive: Receive, send: Send) -> Transport:
     if getattr(send, "__self__", None) is owner and isinstance(owner, Transport):
         return owner
     return ASGITransport(receive, send, scope)
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in ("text", "binary"):
-        raise ValueError(f'mode is "text" or "binary", not {mode!r}')

@@ -106,15 +106,8 @@ class SocketWire:
     def ready(self, mask: int) -> None:
         """The reactor's call: the socket can be read or written. Whatever goes wrong stays inside."""
         try:
-            if mask == _IN and not self._held:  # nearly always, so it has no function of its own to call
-                try:
-                    data = self._socket.recv(self._ask_for)
-                except OSError:
-                    self._receive()
-                    return
-                if len(data) >= _LITTLE or self._ask_for != _LITTLE:
-                    data = self._adapt(data)
-                self._receiver.received(data)
+            if mask == _IN and not self._held:  # nearly always
+                self._receive()
                 return
             if mask & _WRITE:
                 self._set_mask(self._mask & ~_WRITE)
@@ -159,6 +152,17 @@ class SocketWire:
         else:
             self._set_mask(self._mask & ~_READ)  # the client has ended its own side only, and still takes bytes
 
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(self._ask_for)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if len(data) >= _LITTLE or self._ask_for != _LITTLE:
+            data = self._adapt(data)
+        self._receiver.received(data)
+
     def _adapt(self, data: bytes) -> bytes:
         """Ask for what this client tends to send; take the rest of what has come already."""
         if len(data) < _LITTLE:
@@ -168,15 +172,6 @@ class SocketWire:
             with suppress(OSError):  # if that is no BlockingIOError, the next one says it
                 data += self._socket.recv(RECEIVE_SIZE - _LITTLE)
         return data
-
-    def _receive(self) -> None:
-        try:
-            data = self._socket.recv(RECEIVE_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        self._receiver.received(data)
 
     def send(self, data: bytes | memoryview) -> int:
         try:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from starlette.datastructures import Headers
 
 from ..close import CloseCode
+from ..encoding import check_mode
 from ..errors import WebSocketDisconnect, WebSocketStateError
 from .client import Client, HandshakeRefused
 from .held import Held
@@ -117,7 +118,7 @@ class WebSocketTestSession:
 
     def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
         """Send a value as JSON, in a text or a binary message."""
-        _check_mode(mode)
+        check_mode(mode)
         if mode == "text":
             self._portal.call(self._client.send_json, data)
         else:
@@ -158,10 +159,5 @@ class WebSocketTestSession:
 
     def receive_json(self, mode: Literal["text", "binary"] = "text") -> Any:
         """Return the next message, decoded from JSON. It must be a text message, or a binary one."""
-        _check_mode(mode)
+        check_mode(mode)
         return json.loads(self.receive_text() if mode == "text" else self.receive_bytes())
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in ("text", "binary"):
-        raise ValueError(f'mode is "text" or "binary", not {mode!r}')
