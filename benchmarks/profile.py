@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import attrs
@@ -86,25 +87,12 @@ async def profile(programs: Programs, cores: tuple[int, int], job: Job, peer: Pe
         LoadError: The server or the load generator failed, or perf is not allowed to look.
     """
     server_core, load_core = cores
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile("w+") as complaints:
         data = str(Path(directory, "perf.data"))
         async with open_server(peer, server_core, floor=programs.floor) as (pid, port):
-            record = [
-                "perf",
-                "record",
-                "-q",
-                "-g",
-                "-F",
-                str(PER_SECOND),
-                "-e",
-                "cpu-clock",
-                "-o",
-                data,
-                "-p",
-                str(pid),
-            ]
+            record = f"perf record -q -g -F {PER_SECOND} -e cpu-clock -p {pid} -o".split()
             perf = await trio.lowlevel.open_process(
-                [*record, "--", "sleep", str(2 * seconds)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+                [*record, data, "--", "sleep", str(2 * seconds)], stderr=complaints, stdout=subprocess.DEVNULL
             )
             try:
                 sample = await run_load(programs.load, load_core, job, pid=pid, port=port, seconds=seconds)
@@ -114,9 +102,10 @@ async def profile(programs: Programs, cores: tuple[int, int], job: Job, peer: Pe
                     await perf.wait()
         script = ["perf", "script", "-F", "ip,sym,dso", "-i", data]
         printed = await trio.run_process(script, capture_stdout=True, capture_stderr=True, check=False)
+        complaints.seek(0)
+        said = complaints.read().strip() or printed.stderr.decode(errors="replace").strip()
     if printed.returncode:
-        reason = printed.stderr.decode(errors="replace").strip().splitlines()
-        raise LoadError(f"perf has recorded nothing: {reason[-1] if reason else 'it does not say why'}")
+        raise LoadError(f"perf has recorded nothing: {said or 'it does not say why'}")
     parts = Counter(part_of(frames) for frames in read_samples(printed.stdout.decode(errors="replace").splitlines()))
     return table(f"{job.name}, {peer.name}", parts, sample)
 
@@ -134,19 +123,22 @@ def table(title: str, parts: Counter[str], sample: Sample) -> list[str]:
 
 
 @click.command(context_settings={"max_content_width": 110})
-@click.argument("job_name", metavar="JOB", default="echo-100")
+@click.argument("job_names", metavar="JOBS", default="echo-100")
 @click.option("--peers", "peer_names", default=OURS, show_default=True, help="Comma-separated.")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="How long to measure.")
-def main(job_name: str, peer_names: str, seconds: float) -> None:
-    """Say where the processor time of servers goes. JOB is one of those of `python -m benchmarks --list`."""
+def main(job_names: str, peer_names: str, seconds: float) -> None:
+    """Say where the processor time of servers goes.
+
+    JOBS are names of those that `python -m benchmarks --list` shows, comma-separated.
+    """
     if shutil.which("perf") is None:
         raise click.ClickException("there is no perf; on Debian, install linux-perf")
-    [job] = choose("job", job_name, {name: job for name, job in JOBS.items() if can_profile(job)})
+    jobs = choose("job", job_names, {name: job for name, job in JOBS.items() if can_profile(job)})
     peers = choose("peer", peer_names, find_peers())
     raise_descriptor_limit()
     try:
         with compiled_programs() as programs:
-            for peer in peers:
+            for job, peer in product(jobs, peers):
                 click.echo("\n".join(trio.run(profile, programs, choose_cores(), job, peer, seconds)))
     except* LoadError as failures:
         raise click.ClickException(str(failures.exceptions[0])) from None
