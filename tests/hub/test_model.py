@@ -20,6 +20,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.hub.rooms import NARROW, Member, Room, assert_empty
 from wsframework import CloseCode, Hub, Overflow, WebSocketDisconnect
 
+# What only random inputs reach counts as not covered. Besides, the tracer would take half of the time, or more.
+pytestmark = pytest.mark.no_cover
+
 CLIENTS = range(3)
 TOPICS = ["a", "b"]
 LOSSLESS: dict[str, Any] = {"capacity": 10_000}

@@ -143,6 +143,7 @@ def test_fragments_are_counted_for_one_message() -> None:
 # The cost
 
 
+@pytest.mark.no_cover  # a hundred thousand reads, of which the tracer would take most
 def test_f16_a_message_in_single_bytes_is_held_once() -> None:
     """There is one buffer for a message that is arriving, and no object per read."""
     size = 128 * KIB
