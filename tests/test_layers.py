@@ -21,6 +21,7 @@ FLOORS: list[set[str]] = [
     {"dependencies", "security"},
     {"hub"},
     {"session"},
+    {"settling"},
     {"handlers"},
     {"lifespan", "refusal", "responses"},
     {"websocket"},
@@ -28,11 +29,13 @@ FLOORS: list[set[str]] = [
     {"transport"},
     {"encoding", "waking"},
     {"errors", "health", "forwarded"},
-    {"access_log", "close", "compression", "elsewhere", "groups", "headers", "limits", "origin", "_version"},
+    {"access_log", "close", "compression", "elsewhere", "groups"}
+    | {"headers", "limits", "messages", "origin", "_version"},
 ]
 
 # The server stands beside the house: it sees an ASGI callable, never App, and only the roof sees it.
-SERVER_KNOWS = {"access_log", "health", "transport", "waking", "errors", "close", "compression", "headers", "limits"}
+SERVER_KNOWS = {"transport", "waking", "errors", "health"}
+SERVER_KNOWS |= {"access_log", "close", "compression", "headers", "limits", "messages"}
 KNOW_SERVER = {"cli", "testing"}
 
 # The entries: they lead to everything, and nothing inside goes through them.

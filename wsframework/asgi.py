@@ -21,7 +21,8 @@ from .compression import COMPRESSION, Compression
 from .errors import WebSocketDisconnect, WebSocketStateError
 from .headers import check_accept
 from .limits import Limits
-from .transport import Message, RawHeaders, Transport, WireFormat
+from .messages import Message, WireFormat
+from .transport import RawHeaders, Transport
 
 ASGIEvent = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[ASGIEvent]]

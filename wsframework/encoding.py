@@ -10,8 +10,8 @@ import msgspec
 
 from .close import MAX_REASON_BYTES, CloseCode
 from .errors import InvalidData
+from .messages import Message
 
-Message: TypeAlias = str | bytes
 Decoder: TypeAlias = Callable[[Message], Any]
 
 

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import trio
 
 from .dependencies import HUB, Call, Resolver, Scope, plan_hook
-from .encoding import Message, make_decoder
+from .encoding import make_decoder
 from .errors import WebSocketDisconnect, WebSocketStateError
 from .hooks import Hook, run_hooks, take_hooks
 from .hub import Hub
+from .messages import Message
 from .session import Session
 from .websocket import Receive, Send, WebSocket
 from .websocket import Scope as ASGIScope

@@ -11,7 +11,8 @@ from wsproto.events import TextMessage
 
 from wsframework.access_log import AccessRecord, log_access
 from wsframework.limits import MIB
-from wsframework.server.frames import FrameReader, encode_message
+from wsframework.server.framereader import FrameReader
+from wsframework.server.frames import encode_message
 from wsframework.server.head.plain import parse_plain
 
 from .timing import Table, measure, repeat

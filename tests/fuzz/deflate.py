@@ -14,7 +14,8 @@ from websockets.headers import parse_extension
 from wsframework.compression import Deflate
 from wsframework.errors import ProtocolError
 from wsframework.server.deflate import Agreement, Inflater, negotiate
-from wsframework.server.frames import Close, Event, FrameReader
+from wsframework.server.framereader import FrameReader
+from wsframework.server.frames import Close, Event
 
 from .frames import MASKS, FrameStream, describe, encode, kind_of, read_all, shorten, split
 from .target import Target, cuttings, within_time

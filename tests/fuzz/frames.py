@@ -9,7 +9,8 @@ import attrs
 
 from wsframework.close import may_travel
 from wsframework.errors import ProtocolError
-from wsframework.server.frames import Close, Event, FrameReader, Ping, Pong
+from wsframework.server.framereader import FrameReader
+from wsframework.server.frames import Close, Event, Ping, Pong
 
 from .target import Target, cuttings, within_time
 

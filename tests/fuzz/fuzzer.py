@@ -20,7 +20,7 @@ import attrs
 from .target import Mutation, Target, within_memory
 
 _LARGEST = 8 * 1024  # inputs that grow beyond this are cut: large ones are slow, and the corpus has what needs size
-_LONGEST = 10  # seconds of CPU time after which an input is taken for one that never ends
+_LONGEST = 30  # seconds of CPU time after which an input is taken for one that never ends
 _MEASURED = 64  # each of so many inputs, and each of a new kind, has its memory measured
 
 

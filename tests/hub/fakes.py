@@ -13,8 +13,9 @@ from typing import Any
 from tests.hub.rooms import assert_empty
 from wsframework import Gap, Hub, Receipt, WebSocket
 from wsframework.compression import Compression
+from wsframework.messages import Message
 from wsframework.session import Session
-from wsframework.transport import Message, RawHeaders, Transport
+from wsframework.transport import RawHeaders, Transport
 
 
 def tell(gap: Gap) -> str:

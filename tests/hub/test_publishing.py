@@ -46,7 +46,7 @@ class Joined(msgspec.Struct, tag="joined"):
         (b"\x00\xff", b"\x00\xff"),
         (b"", b""),
         (bytearray(b"bytes"), b"bytes"),
-        (memoryview(b"bytes"), b"bytes"),
+        pytest.param(memoryview(b"bytes"), b"bytes", id="memoryview"),
         ({"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
         ([], "[]"),
         (0, "0"),

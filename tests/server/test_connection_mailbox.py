@@ -14,7 +14,7 @@ from tests.server.builders import (
     server_text,
 )
 from wsframework import WebSocketDisconnect
-from wsframework.transport import Ticket
+from wsframework.messages import Ticket
 
 
 class FakeMailbox:

@@ -16,7 +16,8 @@ from tests.server.builders import client_frame, client_header, read_frames, spli
 from wsframework import CloseCode
 from wsframework.errors import ProtocolError
 from wsframework.server.deflate import DeflatedFrames, Deflater, Inflater, deflated_frames
-from wsframework.server.frames import Event, FrameReader, Opcode, Ping, encode_message
+from wsframework.server.framereader import FrameReader
+from wsframework.server.frames import Event, Opcode, Ping, encode_message
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -5,17 +5,8 @@ import pytest
 from tests.server.builders import client_close, client_frame, client_header, client_text, mask_payload
 from wsframework import CloseCode
 from wsframework.errors import ProtocolError
-from wsframework.server.frames import (
-    Close,
-    Event,
-    FrameReader,
-    Opcode,
-    Ping,
-    Pong,
-    encode_close,
-    encode_frame,
-    encode_message,
-)
+from wsframework.server.framereader import FrameReader
+from wsframework.server.frames import Close, Event, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
 
 MIB = 1024 * 1024
 SIZES = [0, 1, 3, 4, 125, 126, 127, 0xFFFF, 0x10000, 0x10001]

@@ -10,9 +10,10 @@ import pytest
 from tests.server.builders import client_frame, client_header
 from wsframework import CloseCode
 from wsframework.errors import ProtocolError
-from wsframework.server import frames, partial
+from wsframework.server import framereader, partial
 from wsframework.server.deflate import DeflatedFrames, Inflater, deflate_message
-from wsframework.server.frames import Event, FrameReader, Opcode
+from wsframework.server.framereader import FrameReader
+from wsframework.server.frames import Event, Opcode
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -173,7 +174,7 @@ def test_every_byte_is_handled_once(opcode: Opcode, step: int, monkeypatch: pyte
             checked += len(data)
             return super().decode(data, final)
 
-    monkeypatch.setattr(frames, "apply_mask", count_mask)
+    monkeypatch.setattr(framereader, "apply_mask", count_mask)
     monkeypatch.setattr(partial, "_utf8_decoder", CountingDecoder)
     size = 5000
     data = client_frame(opcode, b"x" * size, fin=False) + client_frame(Opcode.CONTINUATION, b"x" * size)

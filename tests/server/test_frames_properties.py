@@ -10,17 +10,8 @@ from websockets.frames import Opcode as ForeignOpcode
 from tests.server.builders import client_frame, read_frames, splits
 from wsframework.close import may_travel
 from wsframework.errors import ProtocolError
-from wsframework.server.frames import (
-    Close,
-    Event,
-    FrameReader,
-    Opcode,
-    Ping,
-    Pong,
-    encode_close,
-    encode_frame,
-    encode_message,
-)
+from wsframework.server.framereader import FrameReader
+from wsframework.server.frames import Close, Event, Opcode, Ping, Pong, encode_close, encode_frame, encode_message
 
 LIMIT = 1000
 # Time is not what these tests measure.

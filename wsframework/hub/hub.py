@@ -25,20 +25,19 @@ from .envelope import Envelope, NoEnvelope
 from .from_thread import FromThread
 from .history import Histories, History
 from .listener import Listener, Publications
-from .member import Member
 from .overflow import Bounds, Overflow
 from .position import Gap, OnGap, Position, check_position
 from .publication import Published
 from .publisher import Publisher
+from .reader import Reader
 from .registry import Registry
-from .statistics import HubStatistics, TopicStatistics
 from .subscription import Subscription
 from .topic import check_topic
 
 Authorize = Callable[[WebSocket, str], Awaitable[bool]]
 
 
-class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
+class Hub(Publisher, Reader, CalledOtherwise, elsewhere=OF_HUBS):
     """Publishes messages to the WebSockets that have subscribed to a topic.
 
     Args:
@@ -346,66 +345,6 @@ class Hub(Publisher, CalledOtherwise, elsewhere=OF_HUBS):
     def overflow(self) -> Overflow:
         """The policy of subscriptions that have none of their own."""
         return self._bounds.overflow
-
-    # Looking
-
-    async def history(self, topic: str, *, since: Position | None = None, limit: int | None = None) -> list[Published]:
-        """Return what a topic remembers, the oldest first.
-
-        Args:
-            topic: its name.
-            since: only what was published after this.
-            limit: at most so many: the first ones after ``since``, or, without that, the newest ones.
-
-        Raises:
-            LookupError: not all that was published after ``since`` is remembered.
-            TypeError: ``since`` is no `Position`.
-            WebSocketStateError: the hub does not run.
-        """
-        await checkpoint()
-        self._check(topic)
-        subject = self._registry.topics.get(topic)
-        if since is not None:
-            check_position(since)
-            if subject is None or not subject.remembers(since):
-                raise LookupError(f"{topic!r} does not remember everything since {since}: load its present state anew")
-        if subject is None or not subject.memory:
-            return []
-        first = subject.memory.first
-        if since is not None:
-            first = since.offset + 1
-        elif limit is not None:
-            first = max(first, subject.end - limit)
-        return [each.published(topic, subject.epoch) for each in subject.memory.read(first, limit)]
-
-    async def presence(self, topic: str) -> list[Member]:
-        """Return who is present in a topic: one for each identity, in the order in which they came.
-
-        Somebody is present who has subscribed with ``presence=``; after the last connection of it has broken, for
-        ``presence_grace`` seconds more; after `unsubscribe`, not at all.
-
-        Raises:
-            WebSocketStateError: the hub does not run.
-        """
-        await checkpoint()
-        self._check(topic)
-        subject = self._registry.topics.get(topic)
-        return [] if subject is None or subject.presence is None else subject.presence.members()
-
-    async def latest(self, topic: str) -> Published | None:
-        """Return the newest publication that a topic remembers, or None. Raises `WebSocketStateError` as `history`."""
-        newest = await self.history(topic, limit=1)
-        return newest[0] if newest else None
-
-    @overload
-    def statistics(self) -> HubStatistics: ...
-
-    @overload
-    def statistics(self, topic: str) -> TopicStatistics: ...
-
-    def statistics(self, topic: str | None = None) -> HubStatistics | TopicStatistics:
-        """Count what is there, in the hub or in one topic. Takes time in proportion to the subscribers."""
-        return self._registry.statistics() if topic is None else self._registry.topic_statistics(topic)
 
     # Subscribers, inside
 

@@ -10,7 +10,7 @@ import trio
 from trio.lowlevel import ParkingLot, checkpoint
 
 from ..close import CloseCode, describe
-from ..transport import Mailbox, WireFormat
+from ..messages import Mailbox, WireFormat
 from ..waking import BURST, Burst
 from .position import Gap
 from .publication import Published

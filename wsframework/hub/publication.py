@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ..encoding import decode_json
-from ..transport import Message, WireFormat
+from ..messages import Message, WireFormat
 from .position import Position
 from .receipt import Receipt
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import trio
 
 from ..close import CloseCode
-from ..transport import Mailbox, Ticket, WireFormat
+from ..messages import Mailbox, Ticket, WireFormat
 from .lane import Lane, Slot
 from .overflow import Bounds
 from .place import Place

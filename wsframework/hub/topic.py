@@ -16,13 +16,13 @@ from weakref import WeakKeyDictionary, ref
 import attrs
 import trio
 
-from ..transport import WireFormat
+from ..messages import WireFormat
 from .envelope import Envelope
 from .history import History, Memory
 from .overflow import Overflow
 from .place import Place
 from .position import Position
-from .publication import WRITE_SIZE, Publication, join
+from .publication import WRITE_SIZE, Publication, Published, join
 from .statistics import Counters, TopicStatistics
 from .subscriber import Subscriber
 
@@ -144,6 +144,17 @@ class Topic:
     def memory_first(self) -> int:
         """The number of the oldest publication that is remembered, or of the next one when none is."""
         return self.memory.first if self.memory else self.end
+
+    def read(self, since: Position | None, limit: int | None) -> list[Published]:
+        """Return what is remembered behind this position, of which at most so many; without one the newest."""
+        if not self.memory:
+            return []
+        first = self.memory.first
+        if since is not None:
+            first = since.offset + 1
+        elif limit is not None:
+            first = max(first, self.end - limit)
+        return [each.published(self.name, self.epoch) for each in self.memory.read(first, limit)]
 
     def same(self, envelope: Envelope | None) -> Envelope | None:
         """Return the one of those in use here that is equal to this, if there is one, or else this."""

@@ -8,8 +8,8 @@ Where things are, in the order in which a connection meets them:
   request head, `lingering` is how one ends that is refused. `apprunner` runs the application, `drain` sees clients off.
 - Wires, which carry bytes without anybody waiting: `wire` is what they have in common, `reactor` and `tls` the sockets
   of all connections in one task, `streams` any Trio stream. `wirestream` is a wire as a stream.
-- A WebSocket: `connection` with its `ending`, `intake`, `denial`, `frames`, `partial` messages, `deflate`, `pings`,
-  `keepalive`, `throttle`, `sender` and `outbox`; its `scope`; its `departure`.
+- A WebSocket: `connection` with its `ending`, `intake`, `denial`, `frames`, their `framereader`, `partial` messages,
+  `deflate`, `pings`, `keepalive`, `throttle`, `sender` and `outbox`; its `scope`; its `departure`.
 - The folder `http`: every request that is no WebSocket of HTTP/1.1, and hypercorn.
 - For all of them: `upkeep` looks after deadlines, `containment` after errors, `access` fills in the access log.
 """

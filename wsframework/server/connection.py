@@ -21,7 +21,8 @@ from trio.lowlevel import checkpoint, checkpoint_if_cancelled
 from ..compression import Compression, Deflate, choose
 from ..errors import ProtocolError, WebSocketStateError
 from ..limits import Limits
-from ..transport import Message, RawHeaders, WireFormat
+from ..messages import Message, WireFormat
+from ..transport import RawHeaders
 from .deflate import Agreement, Deflater, Inflater, deflated_frames, negotiate
 from .ending import Ending
 from .frames import PLAIN_FRAMES, Close, Opcode, Ping, Pong, encode_frame, encode_message

@@ -18,7 +18,7 @@ from trio.lowlevel import reschedule
 from ..close import CloseCode
 from ..limits import Limits
 from ..waking import WOKEN
-from .frames import FrameReader
+from .framereader import FrameReader
 from .sender import Sender
 from .throttle import Debt, Throttle
 from .upkeep import Upkeep

@@ -13,7 +13,7 @@ from ..close import CloseCode
 from ..encoding import decode_json as decode
 from ..encoding import encode_json
 from ..errors import InvalidData, WebSocketDisconnect
-from ..transport import Message
+from ..messages import Message
 from .streams import MemoryStream
 
 T = TypeVar("T")
