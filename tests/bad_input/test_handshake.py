@@ -75,6 +75,8 @@ refused(400, "H15 two hosts", upgrade(b"Host: other.example"))
 refused(400, "H15 no host over HTTP", b"GET /path HTTP/1.1\r\n\r\n")
 refused(400, "H17 userinfo", upgrade(target=b"@evil.com/echo"))
 refused(400, "H17 absolute", upgrade(target=b"http://evil.com/echo"))
+for target in (b"@evil.com/path", b"http://evil.com/path", b"http://example.com@evil.com/path", b"*", b"evil.com:80"):
+    refused(400, f"H17 {target.decode()} over HTTP", b"GET " + target + b" HTTP/1.1\r\nHost: example.com\r\n\r\n")
 accepted("H17 absolute and the same host", upgrade(target=b"http://example.com/echo?x"))
 refused(400, "H17 asterisk", upgrade(target=b"*"))
 refused(404, "H17 two slashes", upgrade(target=b"//evil/echo"))
@@ -229,6 +231,17 @@ def request_and_upgrade(attack: Attack) -> None:
     client.send(client_header(2, 2 * MIB))
     assert client.close_code() == 1009
     client.ends()
+
+
+@in_rows(CASES, "H17 absolute over HTTP", outcome="http")
+def absolute_over_http(attack: Attack) -> None:
+    """A target may be a whole URL, also when the connection was kept; the application sees its path."""
+    client = attack.connect()
+    for target in (b"http://example.com/path", b"HTTPS://EXAMPLE.com/path?x", b"/path"):
+        client.send(b"GET " + target + b" HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        status, _, body = client.response()
+        assert (status, body) == (200, b"GET /path 0")
+    client.leave()
 
 
 # Heads that never end

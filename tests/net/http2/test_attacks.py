@@ -95,6 +95,17 @@ async def test_h42_header_fields(serve: Any, field: tuple[str, str], caplog: pyt
     assert not errors_in(caplog)
 
 
+@pytest.mark.parametrize("path", ["@evil.com/", "https://evil.com/", "*"])
+async def test_h17_a_path_without_a_slash(serve: Any, path: str) -> None:
+    """It is refused before an application can put it behind a host, and the connection goes on."""
+    async with serve() as site, site.connect(validate=False) as client:
+        status, body = await client.get(path)
+        assert (status, body) == ("400", b"The request target must begin with a slash.\n")
+        websocket = await client.open_websocket()
+        await websocket.send_message(b"still here")
+        assert await websocket.receive_message() == (1, b"still here")
+
+
 @pytest.mark.parametrize("field", [(":path", "/caf\u00e9"), (":method", "G\u00cbT")])
 async def test_bytes_beyond_ascii(serve: Any, field: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
     """A path or a method with bytes beyond ASCII is answered with 400, or not at all; nothing fails."""

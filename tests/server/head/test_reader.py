@@ -88,6 +88,30 @@ async def test_what_else_the_http_side_gets(head: bytes) -> None:
     assert await arrive(head) == Arrival(None, head)
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param(b"GET http://Example.com/a?b", b"GET /a?b", id="whole"),
+        pytest.param(b"GET https://example.com?b", b"GET /?b", id="without a path"),
+        pytest.param(b"GET http://example.com", b"GET /", id="host alone"),
+        pytest.param(b"OPTIONS *", b"OPTIONS *", id="the server as a whole"),
+    ],
+)
+@pytest.mark.parametrize("behind", [b"", b"GET http://example.com/c HTTP/1.1\r\n"])
+async def test_h17_the_http_side_gets_a_path(line: bytes, expected: bytes, behind: bytes) -> None:
+    """A target may be a whole URL, and is its path for what comes next. What lies behind the head is left alone."""
+    rest = b" HTTP/1.1\r\nHost: example.com\r\nReferer: " + line.split()[1] + b"\r\n\r\n" + behind
+    assert await arrive(line + rest) == Arrival(None, expected + rest)
+
+
+@pytest.mark.parametrize("target", [b"@evil.com/", b"http://evil.com/", b"*", b"example.com:80", b"a/b"])
+async def test_h17_a_target_without_a_path(target: bytes) -> None:
+    """It is refused before an application can put it behind a host."""
+    with pytest.raises(RequestError) as caught:
+        await arrive(b"GET " + target + b" HTTP/1.1\r\nHost: example.com\r\n\r\n")
+    assert caught.value.status == 400
+
+
 async def test_http2() -> None:
     """A client that knows that we speak HTTP/2 begins with its preface, which is no request."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
@@ -15,12 +14,11 @@ from websockets.headers import parse_connection, parse_subprotocol, parse_upgrad
 
 from ...errors import RequestError
 from ...headers import check_accept
-from .request import HeaderField, Request
+from .request import HeaderField, Request, find_path
 from .response import encode_head
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _WEBSOCKET = (b"upgrade", b"websocket")  # which 426 names (RFC 9110 section 15.5.22)
-_WHOLE_URL = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 _USUAL_CONNECTION = ([b"upgrade"], [b"keep-alive, upgrade"])
 _USUAL_UPGRADE = [b"websocket"]
 
@@ -61,8 +59,7 @@ def check_upgrade(request: Request) -> Handshake:
     if request.values(b"sec-websocket-version") != [b"13"]:
         version = (b"sec-websocket-version", b"13")
         raise RequestError(426, "This server speaks WebSocket version 13.", (_WEBSOCKET, version))
-    target = request.target if request.target.startswith(b"/") else _cut_url(request)
-    raw_path, _, query = target.partition(b"?")
+    raw_path, _, query = find_path(request).partition(b"?")
     return Handshake(
         request, _check_key(request), _decode_path(raw_path), raw_path, query, _offered_subprotocols(request)
     )
@@ -96,25 +93,7 @@ def _check_key(request: Request) -> bytes:
     return keys[0]
 
 
-def _cut_url(request: Request) -> bytes:
-    """Return the target from its path on, where it is a whole URL, which it may be (RFC 6455 section 4.2.1).
-
-    The host of that URL counts more than the Host field (RFC 9112 section 3.2.2), and a client has to send the same in
-    both. If it does not, somebody is deceived: a proxy that looked at one of them, or the check of the Origin, which
-    looks at the other.
-    """
-    url = _WHOLE_URL.fullmatch(request.target)
-    if url is None:
-        return request.target
-    host, rest = url.groups()
-    if [host.lower()] != [value.lower() for value in request.values(b"host")]:
-        raise RequestError(400, "The request target and the Host header must name the same host.")
-    return rest if rest.startswith(b"/") else b"/" + rest
-
-
 def _decode_path(raw_path: bytes) -> str:
-    if not raw_path.startswith(b"/"):
-        raise RequestError(400, "The request target must begin with a slash.")
     try:
         return unquote_to_bytes(raw_path).decode()
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ import trio
 from ...errors import RequestError
 from ...limits import Limits
 from .handshake import Handshake, check_upgrade
-from .request import check_line_feeds, find_end, parse_request
+from .request import Request, asks_for_no_path, check_line_feeds, find_end, find_path, parse_request
 
 # With prior knowledge a client begins HTTP/2 like this (RFC 9113 section 3.4).
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
@@ -24,7 +24,7 @@ class Arrival:
 
     Attributes:
         handshake: the upgrade, if it is one.
-        data: all bytes if it is none; those behind the request head if it is.
+        data: all bytes if it is none, with its path as the target; those behind the request head if it is.
     """
 
     handshake: Handshake | None
@@ -119,4 +119,12 @@ def _judge(data: bytes, end: int, limits: Limits) -> Arrival:
         raise no_proxy()
     if request.wants_websocket:
         return Arrival(check_upgrade(request), data[end:])
-    return Arrival(None, data)
+    return Arrival(None, _with_path(data, request))
+
+
+def _with_path(data: bytes, request: Request) -> bytes:
+    """Put the path in the place of a target that is a whole URL, which applications do not expect."""
+    if request.target.startswith(b"/") or asks_for_no_path(request.method, request.target):
+        return data
+    begin = len(request.method) + 1
+    return data[:begin] + find_path(request) + data[begin + len(request.target) :]

@@ -23,6 +23,7 @@ _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _LONE_LINE_BREAK = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _FOLD = re.compile(rb"\r\n[ \t]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tab, CR and LF
+_WHOLE_URL = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 _VERSIONS = (b"1.1", b"1.0")
 _BODY = frozenset((b"content-length", b"transfer-encoding"))
 
@@ -44,6 +45,42 @@ class Request:
     def wants_websocket(self) -> bool:
         """The client asks for an upgrade to WebSocket, rightly or wrongly worded."""
         return any(b"websocket" in value.lower() for value in self.values(b"upgrade"))
+
+
+def find_path(request: Request) -> bytes:
+    """Return the target from its path on. It may be a whole URL (RFC 9112 section 3.2.2, RFC 6455 section 4.2.1).
+
+    The host of that URL counts more than the Host field, and a client has to send the same in both. If it does not,
+    somebody is deceived: a proxy that looked at one of them, or the check of the Origin, which looks at the other.
+
+    Raises:
+        RequestError: there is no path, or the hosts differ.
+    """
+    target = request.target
+    url = _WHOLE_URL.fullmatch(target)
+    if url is not None:
+        host, target = url.groups()
+        if [host.lower()] != [value.lower() for value in request.values(b"host")]:
+            raise RequestError(400, "The request target and the Host header must name the same host.")
+        if not target.startswith(b"/"):
+            target = b"/" + target
+    check_path(target)
+    return target
+
+
+def check_path(path: bytes) -> None:
+    """Refuse what does not begin with a slash: put behind a host, it would change which host that is.
+
+    Raises:
+        RequestError: it does not.
+    """
+    if not path.startswith(b"/"):
+        raise RequestError(400, "The request target must begin with a slash.")
+
+
+def asks_for_no_path(method: str, target: bytes) -> bool:
+    """Say whether this is about the server as a whole (RFC 9112 section 3.2.4)."""
+    return target == b"*" and method == "OPTIONS"
 
 
 def find_end(head: bytes | bytearray, seen: int) -> int:

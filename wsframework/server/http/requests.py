@@ -142,7 +142,7 @@ class RequestStream:
             except RequestError:  # who gets the connection back finds the same, and answers
                 return self._give_back(head)
             if arrival is not None:
-                return head if arrival.handshake is None else self._give_back(head)
+                return arrival.data if arrival.handshake is None else self._give_back(head)
 
     def _give_back(self, head: bytes) -> bytes:
         self.returned = True

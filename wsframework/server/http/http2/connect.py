@@ -11,7 +11,7 @@ import attrs
 from ....errors import RequestError
 from ...head.handshake import Handshake, check_upgrade
 from ...head.reader import no_proxy
-from ...head.request import Headers, Request
+from ...head.request import Headers, Request, check_path
 
 # What only an upgrade of HTTP/1.1 has: a Connection wants to see it, and a client of HTTP/2 must not send it.
 _UPGRADE: Headers = [
@@ -34,8 +34,7 @@ def read_connect(fields: Headers) -> Handshake:
     if pseudo[b":protocol"] != b"websocket":
         raise RequestError(501, "The only protocol that can be asked for is websocket.")  # RFC 9220 section 3
     path = pseudo.get(b":path", b"")
-    if not path.startswith(b"/"):  # the host has a field of its own (RFC 9113 section 8.3.1)
-        raise RequestError(400, "The path must begin with a slash.")
+    check_path(path)  # the host has a field of its own (RFC 9113 section 8.3.1)
     headers = _regular(fields)
     request = Request("GET", path, "1.1", [*headers, *_UPGRADE])
     handshake = check_upgrade(request)

@@ -32,7 +32,7 @@ from ....errors import RequestError
 from ....limits import Limits
 from ...access import ServerAnswer, log_refused_stream
 from ...head.handshake import Handshake
-from ...head.request import Headers, check_number
+from ...head.request import Headers, asks_for_no_path, check_number, check_path
 from ...scope import Peers
 from ..floods import BodyGauge, FloodGauge
 from .body import RequestBody
@@ -196,15 +196,14 @@ class HTTP2Protocol(H2Protocol):
                 self._tasks.spawn_in_apps(self._run_websocket, stream, handshake)
             elif self.context.terminated.is_set() and self.keep_alive_requests:
                 self._turn_away(request.stream_id)
-            elif pseudo.get(b":method", b"").isascii() and pseudo.get(b":path", b"").isascii():
+            else:
+                _check_target(pseudo.get(b":method", b""), pseudo.get(b":path", b""))
                 number = request.stream_id
                 answer = ServerAnswer()
                 taken, late = partial(self._taken, number), partial(self._give_up, number, answer)
                 self._tasks.next_body = RequestBody(taken, late, self._limits.body_timeout)
                 self._tasks.next_answer = answer
                 await super()._create_stream(request)
-            else:
-                raise RequestError(400, "The request cannot be read.")
         except RequestError as error:
             log_refused_stream(self.client, error, fields)
             self._refuse(request.stream_id, error)
@@ -309,3 +308,15 @@ class HTTP2Protocol(H2Protocol):
     def end_websockets(self) -> None:
         """The client is gone."""
         self._websockets.end()
+
+
+def _check_target(method: bytes, path: bytes) -> None:
+    """Refuse what hypercorn and applications do not expect.
+
+    Raises:
+        RequestError: one of them is not ASCII, or the path does not begin with a slash.
+    """
+    if not (method.isascii() and path.isascii()):
+        raise RequestError(400, "The request cannot be read.")
+    if not asks_for_no_path(method.decode(), path):
+        check_path(path)
