@@ -106,7 +106,11 @@ async def profile(programs: Programs, cores: tuple[int, int], job: Job, peer: Pe
         said = complaints.read().strip() or printed.stderr.decode(errors="replace").strip()
     if printed.returncode:
         raise LoadError(f"perf has recorded nothing: {said or 'it does not say why'}")
-    parts = Counter(part_of(frames) for frames in read_samples(printed.stdout.decode(errors="replace").splitlines()))
+    parts: Counter[str] = Counter(
+        part_of(frames) for frames in read_samples(printed.stdout.decode(errors="replace").splitlines())
+    )
+    if not parts:
+        raise LoadError("perf has seen nothing of the server: measure longer, with --seconds")
     return table(f"{job.name}, {peer.name}", parts, sample)
 
 
@@ -114,7 +118,7 @@ def table(title: str, parts: Counter[str], sample: Sample) -> list[str]:
     """Return lines with shares, and what they are of the processor time of one message."""
     assert sample.cpu_us is not None
     assert sample.rate is not None
-    whole = sum(parts.values()) or 1
+    whole = sum(parts.values())
     lines = [f"{title}: {sample.cpu_us:.1f} µs of processor time for a message, {sample.rate:,.0f} of them a second"]
     for part in PARTS:
         share = parts[part] / whole

@@ -36,7 +36,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_one_command(job: str, tmp_path: Path) -> None:
     """One command measures, prints a table and writes JSON."""
     path = tmp_path / "result.json"
-    done = run("--jobs", job, "--peers", "wsframework", "--rounds", "1", "--seconds", "0.3", "--json", str(path))
+    done = run("--jobs", job, "--peers", "wsframework", "--rounds", "1", "--seconds", "0.8", "--json", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert job in done.stdout
     [row] = json.loads(path.read_text())["summary"]

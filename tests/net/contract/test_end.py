@@ -139,8 +139,6 @@ async def test_busy_hook_gets_a_grace(kind: Kind, diary: Diary) -> None:
     """A hook that is running when the client leaves may finish within the grace; one that takes longer is cancelled."""
 
     class Busy(WebSocketEndpoint):
-        disconnect_grace = 0.05
-
         async def on_receive(self, websocket: WebSocket, data: str) -> None:
             diary.write("begun")
             try:
@@ -153,8 +151,9 @@ async def test_busy_hook_gets_a_grace(kind: Kind, diary: Diary) -> None:
         async def on_disconnect(self, websocket: WebSocket, close_code: int) -> None:
             diary.write("gone")
 
-    for work, outcome in (("for a while", "finished"), ("for ever", "cancelled")):
+    for work, grace, outcome in (("for a while", 60, "finished"), ("for ever", 0.05, "cancelled")):
         diary.entries.clear()
+        Busy.disconnect_grace = grace
         async with kind.running(serving(Busy)) as served:
             async with served.connect() as client:
                 await client.send(work)

@@ -9,6 +9,7 @@ import h2.errors
 import h2.settings
 import pytest
 import trio
+from hypercorn.config import Config
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from trio.testing import wait_all_tasks_blocked
@@ -251,10 +252,11 @@ async def test_a_new_connection(stage: Stage) -> None:
         await server.stopped.wait()
 
 
-async def test_a_new_connection_that_asks_for_nothing(stage: Stage) -> None:
+async def test_a_new_connection_that_asks_for_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not keep the server for longer than any idle connection."""
-    async with run_server(stage.app, keep_alive_timeout=0.05) as server, connect(server) as client:
+    async with run_server(stage.app) as server, connect(server) as client:
         slow = await open_slow(client, stage)
+        monkeypatch.setattr(Config, "keep_alive_timeout", 0.05)
         server.itself.drain()
         await wait_all_tasks_blocked()
         async with connect(server) as newcomer:
@@ -284,9 +286,11 @@ async def test_handlers_are_cancelled_at_the_deadline(stage: Stage, caplog: pyte
     assert "handlers still run after 0.2 s; they are cancelled" in caplog.text
 
 
-async def test_a_refused_request_leaves_an_idle_connection(stage: Stage) -> None:
+async def test_a_refused_request_leaves_an_idle_connection(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose only request could not be served is let go as an idle one, and not kept for ever."""
-    async with run_server(stage.app, keep_alive_timeout=0.05) as server, connect(server) as client:
+    async with run_server(stage.app) as server, connect(server) as client:
+        await client.settings.wait()  # its idle time runs from here, and will be a short one next time
+        monkeypatch.setattr(Config, "keep_alive_timeout", 0.05)
         websocket = await client.websocket(protocol="something-else")
         assert await websocket.receive_status() == "501"
         await client.ended.wait()
