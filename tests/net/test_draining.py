@@ -1,6 +1,5 @@
 """A server that is asked to stop, and does so in good order."""
 
-import math
 from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -285,7 +284,7 @@ async def test_two_thousand_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsframework.server.drain._SPREAD", 0.1)  # not half of the time that a busy machine may need
     clients = 2000
     codes: Counter[bytes] = Counter()
-    limits = Limits(drain_timeout=60, handshake_timeout=60, ping_interval=math.inf)
+    limits = Limits(drain_timeout=60, handshake_timeout=60, ping_interval=None)
     async with run_server(ECHO, limits) as server:
         streams = []
         for _ in range(clients):

@@ -1,6 +1,7 @@
 """A server starts: its addresses, its certificate, and the lifespan of its application."""
 
 import gc
+import math
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trustme
@@ -25,7 +27,7 @@ from tests.net.servers import (
     upgrade,
     write_certificate,
 )
-from wsframework import App, CloseCode, Limits, StartupError, WebSocket, WebSocketRoute, serve
+from wsframework import App, CloseCode, Limits, StartupError, WebSocket, WebSocketDisconnect, WebSocketRoute, serve
 
 
 async def test_urls_of_every_bind(app: App, tmp_path: Path) -> None:
@@ -91,6 +93,19 @@ async def test_quic_is_not_served(app: App, caplog: pytest.LogCaptureFixture) ->
     async with run_server(app, quic_bind=["127.0.0.1:0"]) as server:
         assert len(server.urls) == 1
     assert "quic_bind is ignored" in caplog.text
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Limits) if "float" in str(field.type)])
+async def test_a_limit_without_end(app: App, name: str, wire: str) -> None:
+    """Any time and any rate may be infinite."""
+    limits = Limits(messages_per_second=1000)
+    async with run_server(app, attrs.evolve(limits, **{name: math.inf})) as server:
+        async with connect(server) as client:
+            await check_echo(client)
+            server.itself.drain()
+            with pytest.raises(WebSocketDisconnect):
+                await client.receive()
+        await server.stopped.wait()
 
 
 @pytest.mark.parametrize(

@@ -122,4 +122,4 @@ def _set_options(sock: socket.socket, limits: Limits) -> None:
 
 
 def _in_seconds(time: float) -> int:
-    return max(1, min(int(time), 32767))  # what Linux takes
+    return max(1, int(min(time, 32767)))  # what Linux takes
