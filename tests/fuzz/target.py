@@ -17,7 +17,7 @@ Mutation = Callable[[random.Random, bytes], bytes]
 
 CORPUS = Path(__file__).parent / "corpus"
 
-_STEPS = 500_000  # of `walk`, as long as which one run may take, and for each piece that it is fed in:
+_STEPS = 1_000_000  # of `walk`, as long as which one run may take, and for each piece that it is fed in:
 _STEPS_PER_PIECE = 300
 _WALK = 20_000  # steps that are timed beside a run
 _QUICK = 0.01, 5e-6  # seconds, and for each piece, that are too few to time anything beside them
