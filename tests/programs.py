@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TypeVar
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 30.0  # seconds until a process is given up
+PATIENCE = 60.0  # seconds until a process is given up
 
 T = TypeVar("T")
 SHOWN: set[str] = set()  # files of examples/ that a test runs

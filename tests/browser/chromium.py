@@ -10,4 +10,4 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 15.0  # seconds until we give up on a process or on what a page should show
+PATIENCE = 30.0  # seconds until we give up on a process or on what a page should show

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-PATIENCE = 30.0  # seconds until a process is given up
+PATIENCE = 60.0  # seconds until a process is given up
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ import trio
 from wsframework.cli import sources
 from wsframework.cli.sources import Sources
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from wsframework import Limits, serve
 from wsframework.server import Server, reactor
 from wsframework.testing import Client, HandshakeRefused
 
-PATIENCE = 30.0  # seconds that a whole test may take
+PATIENCE = 60.0  # seconds that a whole test may take
 MEBIBYTE = 1024 * 1024
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
@@ -305,7 +305,7 @@ class RunningServer:
 
 @asynccontextmanager
 async def run_server(
-    app: Any, limits: Limits | None = None, *, health: bool = False, **options: Any
+    app: Any, limits: Limits | None = None, *, health: bool = False, patience: float = PATIENCE, **options: Any
 ) -> AsyncIterator[RunningServer]:
     """Serve an application on a free port inside the block. ``options`` are attributes of hypercorn's ``Config``."""
     scope, stopped = trio.CancelScope(), trio.Event()
@@ -318,7 +318,7 @@ async def run_server(
         finally:
             stopped.set()
 
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(patience):
         async with trio.open_nursery() as nursery:
             urls: list[str] = await nursery.start(run)
             server = RunningServer(itself, urls, stopped, scope)

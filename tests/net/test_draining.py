@@ -281,11 +281,11 @@ async def test_a_code_that_cannot_be_sent() -> None:
 
 async def test_two_thousand_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every one of them gets a close code, and all sockets are closed in time."""
-    monkeypatch.setattr("wsframework.server.drain._SPREAD", 0.1)  # not half of the time that a busy machine may need
+    monkeypatch.setattr("wsframework.server.drain._SPREAD", 0.01)  # not half of the time that a busy machine may need
     clients = 2000
     codes: Counter[bytes] = Counter()
-    limits = Limits(drain_timeout=60, handshake_timeout=60, ping_interval=None)
-    async with run_server(ECHO, limits) as server:
+    limits = Limits(drain_timeout=200, handshake_timeout=200, close_timeout=200, ping_interval=None)
+    async with run_server(ECHO, limits, patience=300) as server:
         streams = []
         for _ in range(clients):
             stream = await open_stream(server.url)
