@@ -49,7 +49,7 @@ def test_one_command(job: str, tmp_path: Path) -> None:
 @needs_load
 def test_floor() -> None:
     """The floor is measured like a server, and the load generator is never said to be its bottleneck."""
-    done = run("--jobs", "echo-100", "--peers", "wsframework,floor", "--rounds", "1", "--seconds", "0.2")
+    done = run("--jobs", "echo-100", "--peers", "wsframework,floor", "--rounds", "1", "--seconds", "0.8")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "floor" in done.stdout
     assert "generator-bound" not in done.stdout

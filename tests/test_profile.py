@@ -80,9 +80,12 @@ def test_without_perf(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not shutil.which("perf") or find_compiler() is None, reason="needs perf and a C compiler")
 def test_a_profile() -> None:
     """A short one: all of it together makes the whole, unless perf may not look, which it then says."""
-    told = CliRunner().invoke(main, ["echo-100", "--seconds", "0.2"])
+    for seconds in ("0.2", "2", "10"):  # a machine that is busy may do nothing in a fraction of a second
+        told = CliRunner().invoke(main, ["echo-100", "--seconds", seconds])
+        if told.exit_code == 0 or "perf has recorded nothing" in told.output:
+            break
     if told.exit_code:
-        assert "perf" in told.output
+        assert "perf has recorded nothing" in told.output
     else:
         shares = [float(line.rpartition("%")[0].split()[-1]) for line in told.output.splitlines()[1:]]
         assert sum(shares) == pytest.approx(100, abs=1)
