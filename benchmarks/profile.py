@@ -106,9 +106,7 @@ async def profile(programs: Programs, cores: tuple[int, int], job: Job, peer: Pe
         said = complaints.read().strip() or printed.stderr.decode(errors="replace").strip()
     if printed.returncode:
         raise LoadError(f"perf has recorded nothing: {said or 'it does not say why'}")
-    parts: Counter[str] = Counter(
-        part_of(frames) for frames in read_samples(printed.stdout.decode(errors="replace").splitlines())
-    )
+    parts = Counter(part_of(frames) for frames in read_samples(printed.stdout.decode(errors="replace").splitlines()))
     if not parts:
         raise LoadError("perf has seen nothing of the server: measure longer, with --seconds")
     return table(f"{job.name}, {peer.name}", parts, sample)

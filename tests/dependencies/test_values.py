@@ -82,7 +82,7 @@ async def refusal(app: App, path: str = "/", **handshake: Any) -> tuple[int, str
         (UUID, "x=12345678-1234-5678-1234-567812345678", UUID("12345678-1234-5678-1234-567812345678")),
         (list[int], "x=1&x=2", [1, 2]),
         (list[Colour] | None, "x=red&x=blue", [Colour.RED, Colour.BLUE]),
-        (set[str], "x=a&x=a", {"a"}),
+        pytest.param(set[str], "x=a&x=a&x=b", {"a", "b"}, id="set"),  # str would name it in any order
         (tuple[int, str], "x=1&x=b", (1, "b")),
         (list, "x=1&x=b", ["1", "b"]),
         (Annotated[int, Meta(ge=1)], "x=1", 1),

@@ -83,7 +83,7 @@ def timed(run: Callable[[], T]) -> tuple[float, T]:
 
 
 def walk() -> None:
-    """Do what parsers do: look at a byte, call something, keep what it returns."""
+    """Do what parsers do: cut pieces out of bytes, and keep them."""
     data, kept = bytes(256), {}
     for number in range(_WALK):
         kept[number & 7] = data[number & 255 :: 64]

@@ -101,6 +101,8 @@ async def test_h17_a_path_without_a_slash(serve: Any, path: str) -> None:
     async with serve() as site, site.connect(validate=False) as client:
         status, body = await client.get(path)
         assert (status, body) == ("400", b"The request target must begin with a slash.\n")
+        fields = [(":method", "OPTIONS"), (":authority", "localhost"), (":scheme", "https"), (":path", "*")]
+        assert await (await client.request(fields)).receive_status() == "404"  # it may be asked, and no route answers
         websocket = await client.open_websocket()
         await websocket.send_message(b"still here")
         assert await websocket.receive_message() == (1, b"still here")

@@ -56,16 +56,14 @@ def find_path(request: Request) -> bytes:
     Raises:
         RequestError: there is no path, or the hosts differ.
     """
-    target = request.target
-    url = _WHOLE_URL.fullmatch(target)
-    if url is not None:
-        host, target = url.groups()
-        if [host.lower()] != [value.lower() for value in request.values(b"host")]:
-            raise RequestError(400, "The request target and the Host header must name the same host.")
-        if not target.startswith(b"/"):
-            target = b"/" + target
-    check_path(target)
-    return target
+    url = None if request.target.startswith(b"/") else _WHOLE_URL.fullmatch(request.target)
+    if url is None:
+        check_path(request.target)
+        return request.target
+    host, path = url.groups()
+    if [host.lower()] != [value.lower() for value in request.values(b"host")]:
+        raise RequestError(400, "The request target and the Host header must name the same host.")
+    return path if path.startswith(b"/") else b"/" + path
 
 
 def check_path(path: bytes) -> None:
